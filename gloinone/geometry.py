@@ -1,0 +1,99 @@
+"""Circles and rings as plain arithmetic on arrays; no frame of its own: lengths come out in the unit put in."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def lens_area(distance: ArrayLike, radius_a: ArrayLike, radius_b: ArrayLike) -> Floats:
+    """Area that two circles share, broadcast over the inputs."""
+    d, a, b = np.broadcast_arrays(
+        np.asarray(distance, np.float64), np.asarray(radius_a, np.float64), np.asarray(radius_b, np.float64)
+    )
+    small, large = np.minimum(a, b), np.maximum(a, b)
+    inside = d <= large - small
+    apart = d >= a + b
+    crossing = ~(inside | apart)
+    area = np.where(inside, np.pi * small**2, 0.0)
+    dc, ac, bc = d[crossing], a[crossing], b[crossing]
+    cos_a = np.clip((dc**2 + ac**2 - bc**2) / (2 * dc * ac), -1, 1)
+    cos_b = np.clip((dc**2 + bc**2 - ac**2) / (2 * dc * bc), -1, 1)
+    kite = np.sqrt(np.maximum(0, (-dc + ac + bc) * (dc + ac - bc) * (dc - ac + bc) * (dc + ac + bc)))
+    area[crossing] = ac**2 * np.arccos(cos_a) + bc**2 * np.arccos(cos_b) - kite / 2
+    return area
+
+
+def circle_iou(a: Floats, b: Floats) -> Floats:
+    """(N, 3+) and (M, 3+) cx, cy, radius -> (N, M) circle IoU (Yang et al. 2020, CircleNet, eq. 6).
+
+    >>> circle_iou(np.array([[0., 0., 1.]]), np.array([[0., 0., 1.], [2., 0., 1.], [0., 0., .5]])).round(3)
+    array([[1.  , 0.  , 0.25]])
+    """
+    a, b = np.atleast_2d(a), np.atleast_2d(b)
+    distance = np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
+    lens = lens_area(distance, a[:, None, 2], b[None, :, 2])
+    union = np.pi * (a[:, None, 2] ** 2 + b[None, :, 2] ** 2) - lens
+    return lens / union
+
+
+class RingMeasures(NamedTuple):
+    """Of a simple closed ring, in the unit of its vertices."""
+
+    area: float
+    perimeter: float
+    diameter: float
+    """Of the circle of the same area."""
+    circularity: float
+
+
+def measure_ring(ring: Floats) -> RingMeasures:
+    """Measures of a ring (N, 2) whose first vertex is not repeated.
+
+    >>> measure_ring(np.array([[0., 0.], [2., 0.], [2., 2.], [0., 2.]])).area
+    4.0
+    """
+    x, y = np.asarray(ring, np.float64).T
+    x_next, y_next = np.roll(x, -1), np.roll(y, -1)
+    area = float(abs(np.sum(x * y_next - x_next * y)) / 2)
+    perimeter = float(np.hypot(x_next - x, y_next - y).sum())
+    circularity = 4 * np.pi * area / perimeter**2 if perimeter > 0 else 0.0
+    return RingMeasures(area, perimeter, 2 * float(np.sqrt(area / np.pi)), float(circularity))
+
+
+def circle_ring(cx: float, cy: float, radius: float, vertices: int = 64) -> Floats:
+    """(vertices, 2) polygon of the same area as the circle."""
+    angle = np.arange(vertices) * 2 * np.pi / vertices
+    same_area = radius * np.sqrt(2 * np.pi / (vertices * np.sin(2 * np.pi / vertices)))
+    return np.column_stack([cx + same_area * np.cos(angle), cy + same_area * np.sin(angle)])
+
+
+def ring_circle(ring: Floats) -> tuple[float, float, float]:
+    """Centre of gravity and radius of the circle of the same area: how a truth outline becomes a circle."""
+    points = np.asarray(ring, np.float64)
+    origin = points.mean(axis=0)
+    x, y = (points - origin).T
+    x_next, y_next = np.roll(x, -1), np.roll(y, -1)
+    cross = x * y_next - x_next * y
+    twice_area = cross.sum()
+    if abs(twice_area) < 1e-9:
+        raise ValueError("a ring without area has no circle")
+    cx = float(((x + x_next) * cross).sum() / (3 * twice_area) + origin[0])
+    cy = float(((y + y_next) * cross).sum() / (3 * twice_area) + origin[1])
+    return cx, cy, float(np.sqrt(abs(twice_area) / 2 / np.pi))
+
+
+def wilson_interval(hits: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson 95 % interval of a share; (nan, nan) for nothing out of nothing.
+
+    >>> [round(v, 3) for v in wilson_interval(1, 10)]
+    [0.018, 0.404]
+    """
+    if total == 0:
+        return float("nan"), float("nan")
+    share, z2 = hits / total, z * z
+    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = z / (1 + z2 / total) * np.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
