@@ -1,0 +1,70 @@
+"""The program ``gloinone``: a table of commands, each imported when it is called."""
+
+import click
+
+from gloinone.cli.errors import ErrorGroup
+from gloinone.cli.lazy import Lazy, LazyGroup
+from gloinone.cli.version import print_version
+
+COMMANDS = {
+    "run": Lazy("gloinone.cli.run", "Find, name, outline and count every glomerulus in slides."),
+    "demo": Lazy("gloinone.cli.demo", "Draw a slide, run the whole job on it and check the result."),
+    "inspect": Lazy("gloinone.cli.inspect", "Say what a slide is and what a run would read of it."),
+    "doctor": Lazy("gloinone.cli.doctor", "Check that everything the job needs is here."),
+    "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
+}
+TRAIN = {
+    "detector": Lazy("gloinone.cli.train_detector", "Train the network that finds glomeruli."),
+    "classifier": Lazy("gloinone.cli.train_classifier", "Train the network that names them."),
+    "segmenter": Lazy("gloinone.cli.train_segmenter", "Train the network that outlines them."),
+}
+EVALUATE = {
+    "detection": Lazy("gloinone.cli.evaluate_detection", "Circles against outlines drawn by a person."),
+}
+
+
+class Program(ErrorGroup, LazyGroup):
+    """The outermost group."""
+
+
+@click.group(cls=Program, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Print version, commit and weights, and exit.",
+)
+def program() -> None:
+    """Glomeruli in kidney whole-slide images: found, named, outlined, counted.
+
+    Research use only; not a medical device.
+
+    Example: gloinone run slides/ out/
+    """
+
+
+@program.group(cls=LazyGroup, lazy=TRAIN)
+def train() -> None:
+    """Train a network on your own slides.
+
+    Example: gloinone train detector --slides slides/ --truth slides/ --out models/mine
+    """
+
+
+@program.group(cls=LazyGroup, lazy=EVALUATE)
+def evaluate() -> None:
+    """Score results against what a person drew.
+
+    Example: gloinone evaluate detection out/ truth/
+    """
+
+
+def main() -> None:
+    """Entry point of the installed program."""
+    program(prog_name="gloinone")
+
+
+if __name__ == "__main__":
+    main()
