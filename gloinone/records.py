@@ -116,6 +116,8 @@ class Crop:
 
     window: Window
     pixels: Pixels
+    scanned: Mask | None = None
+    """False where the scanner recorded nothing (alpha 0); None: recorded everywhere."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,8 @@ class SlideResult:
     """What a reader should know, a sentence each: unread tiles and where, a flagged frame, ..."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time per step; goes to the log and state only."""
+    picture: Crop | None = None
+    """The whole slide finer than the overview, where that is too small to look at (a biopsy, a camera field)."""
 
     @property
     def status(self) -> Status:
