@@ -1,0 +1,1 @@
+"""Model cards, weights on disk, and where they are looked for."""

@@ -1,0 +1,210 @@
+"""The card that travels with a network's weights: all they need to be used, and what is known of them."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from gloinone.errors import WeightsError
+from gloinone.labels import ClassRule
+
+Task = Literal["detector", "classifier", "segmenter"]
+Channels = Literal["RGB", "BGR"]
+FORMAT = 1
+"""Raised when a key changes its meaning; other formats are refused."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network to build; ``options`` are its keyword arguments."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score with its bootstrap interval."""
+
+    what: str
+    """Name of the score, such as `AUC normal vs sclerosed`."""
+    on: str
+    """The data, and whether they were left out of training."""
+    n: int
+    value: float
+    low: float
+    """95 % interval."""
+    high: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything the weights need, and everything a user should know of them.
+
+    A network is fed (pixel - mean) / std with pixels of 0..255 in the order of ``channels``.
+    """
+
+    name: str
+    task: Task
+    architecture: Architecture
+    edge_px: int
+    """Edge of the square input; tiles of the detector, resized crops of the other two."""
+    mean: tuple[float, float, float]
+    """In units of 0..255, in the order of ``channels``."""
+    std: tuple[float, float, float]
+    """In units of 0..255, in the order of ``channels``."""
+    labels: tuple[str, ...]
+    """Of the outputs, in their order."""
+    licence: str
+    """The strictest of the training data's."""
+    training_data: tuple[str, ...]
+    split: str
+    """What was left out of training, and what it was used for."""
+    created_by: str
+    """Version of gloinone and the command."""
+    channels: Channels = "RGB"
+    mpp: float | None = None
+    """Microns per input pixel; None for crops, whose scale follows the circle."""
+    context_um: float | None = None
+    """What a crop shows on every side of the circle's box; None for the detector."""
+    margin_um: float | None = None
+    """Overlap of tiles beyond their core; None for crops."""
+    threshold: float | None = None
+    """Detector: the score at or over which a circle is kept. Segmenter: the probability that is inside."""
+    floor: float | None = None
+    """Detector: the score under which a circle is not even written to circles.csv."""
+    max_per_tile: int | None = None
+    merge_iou: float | None = None
+    """Detector: circles of a higher circle IoU are one."""
+    score_combination: str | None = None
+    """Classifier: how `score` follows from `det_score` and the probabilities; a name the pipeline knows."""
+    class_rule: ClassRule | None = None
+    temperature: float = 1.0
+    """Logits are divided by this before the softmax or sigmoid; fitted on patients left out of training."""
+    subtype_validated: bool = False
+    """Whether a pathologist's labels back the three kinds of sclerosis."""
+    measured: tuple[Measured, ...] = ()
+    not_validated: tuple[str, ...] = ()
+    """What nobody checked, a sentence each."""
+    sha256: str = ""
+    """Of the weights file; filled in when they are saved."""
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise WeightsError(
+                f"card {self.name}: unknown task {self.task!r}; known: {', '.join(get_args(Task))}"
+            )
+        if self.channels not in get_args(Channels):
+            raise WeightsError(f"card {self.name}: channels are {self.channels!r}; known: RGB, BGR")
+        if self.edge_px <= 0:
+            raise WeightsError(f"card {self.name}: edge_px is {self.edge_px}; it must be positive")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise WeightsError(f"card {self.name}: mean and std need three values each, std over 0")
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
+
+    @property
+    def identity(self) -> str:
+        """How tables name the weights: ``name@first 12 of sha256``."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+
+def card_to_json(card: ModelCard) -> str:
+    """Text of card.json; every key stands in it.
+
+    >>> card = ModelCard("a", "segmenter", Architecture("x"), 8, (0, 0, 0), (1, 1, 1), (), "", (), "", "")
+    >>> card_from_json(card_to_json(card), "card.json") == card
+    True
+    """
+    return (
+        json.dumps({"format": FORMAT, **asdict(card)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def card_from_json(text: str, where: str) -> ModelCard:
+    """Card of a card.json; ``where`` stands in the errors. Raises WeightsError for what is not understood."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise WeightsError(f"{where}: not a model card, {error}; copy the model's folder again") from error
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        raise WeightsError(
+            f"{where}: not a model card of format {FORMAT}; it needs another version of gloinone"
+        )
+    card: ModelCard = _build(ModelCard, data, where, "")
+    return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """Card in a file; raises WeightsError."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: cannot be read, {error}; copy the model's folder again") from error
+    return card_from_json(text, str(path))
+
+
+_NESTED: dict[str, type] = {"architecture": Architecture, "class_rule": ClassRule}
+_TEXT = (
+    "name",
+    "task",
+    "channels",
+    "licence",
+    "split",
+    "created_by",
+    "sha256",
+    "score_combination",
+    "what",
+    "on",
+)
+_WHOLE = ("edge_px", "max_per_tile", "n")
+_WORDS = ("labels", "training_data", "not_validated")
+
+
+def _build(kind: type, data: object, where: str, parent: str) -> Any:
+    """Dataclass from its JSON object: exactly its keys, each of the right type."""
+    if not isinstance(data, dict):
+        raise WeightsError(f"{where}: {parent or 'the card'} should be an object")
+    known = {f.name: f for f in fields(kind)}
+    if unknown := sorted(set(data) - set(known)):
+        raise WeightsError(f"{where}: unknown keys {', '.join(parent + k for k in unknown)}")
+    if missing := sorted(set(known) - set(data)):
+        raise WeightsError(f"{where}: missing keys {', '.join(parent + k for k in missing)}")
+    values = {}
+    for name, value in data.items():
+        optional = known[name].default is None
+        values[name] = None if value is None and optional else _value(kind, name, value, where, parent)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise WeightsError(f"{where}: {error}") from error
+
+
+def _value(kind: type, name: str, value: object, where: str, parent: str) -> Any:
+    """One value of the card, checked."""
+    if name in _NESTED:
+        return _build(_NESTED[name], value, where, f"{name}.")
+    if name == "measured" and isinstance(value, list):
+        return tuple(_build(Measured, item, where, "measured.") for item in value)
+    if name in _WORDS and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if name in ("mean", "std") and isinstance(value, list) and all(_is_number(v) for v in value):
+        return tuple(float(v) for v in value)
+    if name == "options" and isinstance(value, dict):
+        return value
+    if name == "subtype_validated" and isinstance(value, bool):
+        return value
+    if (name in _TEXT or (kind is not ModelCard and name == "name")) and isinstance(value, str):
+        return value
+    if name in _WHOLE and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    known = (*_TEXT, *_WORDS, *_WHOLE, "mean", "std", "options", "subtype_validated", "measured")
+    if name not in known and _is_number(value):
+        return float(value)  # type: ignore[arg-type]
+    raise WeightsError(f"{where}: {parent}{name} has an unexpected value {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,77 @@
+"""The card survives a round trip, and nothing that is not one passes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gloinone.errors import WeightsError
+from gloinone.labels import CLASSES, ClassRule
+from gloinone.weights.card import Architecture, Measured, ModelCard, card_from_json, card_to_json, read_card
+
+
+def a_card(**changes: object) -> ModelCard:
+    values: dict[str, object] = {
+        "name": "tiny",
+        "task": "classifier",
+        "architecture": Architecture("resnet", {"depth": 18, "outputs": 5}),
+        "edge_px": 64,
+        "mean": (122.0, 117.0, 104.0),
+        "std": (256.0, 256.0, 256.0),
+        "labels": CLASSES,
+        "licence": "none",
+        "training_data": ("drawn",),
+        "split": "no patient left out",
+        "created_by": "gloinone 0",
+        "class_rule": ClassRule("hierarchy", 0.4, 0.6),
+        "temperature": 1.5,
+        "measured": (Measured("AUC", "drawn", 10, 0.9, 0.8, 1.0),),
+        "not_validated": ("the kinds",),
+        "sha256": "ab" * 32,
+    }
+    return ModelCard(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    card = a_card()
+    path = tmp_path / "card.json"
+    path.write_text(card_to_json(card), "utf-8")
+    assert read_card(path) == card
+    assert card.identity == "tiny@abababababab"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"surprise": 1}, "unknown keys surprise"),
+        ({"licence": None}, "licence"),
+        ({"edge_px": "64"}, "edge_px"),
+        ({"edge_px": True}, "edge_px"),
+        ({"edge_px": 0}, "edge_px"),
+        ({"mean": [1, 2]}, "mean and std"),
+        ({"std": [1, 0, 1]}, "std"),
+        ({"mpp": "fine"}, "mpp"),
+        ({"temperature": 0}, "temperature"),
+        ({"task": "painter"}, "painter"),
+        ({"channels": "GBR"}, "channels"),
+        ({"class_rule": {"name": "dice", "nonglomerular_cut": 0.5, "sclerosed_cut": 0.5}}, "dice"),
+        ({"class_rule": {"name": "argmax"}}, "class_rule.nonglomerular_cut"),
+        ({"architecture": "resnet"}, "architecture"),
+        ({"format": 2}, "format 1"),
+    ],
+)
+def test_refused(change: dict[str, object], word: str) -> None:
+    data = json.loads(card_to_json(a_card())) | change
+    with pytest.raises(WeightsError, match=word):
+        card_from_json(json.dumps(data), "card.json")
+
+
+def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
+    data = json.loads(card_to_json(a_card()))
+    del data["split"]
+    with pytest.raises(WeightsError, match="missing keys split"):
+        card_from_json(json.dumps(data), "card.json")
+    with pytest.raises(WeightsError, match="not a model card"):
+        card_from_json("{", "card.json")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_card(tmp_path / "absent.json")
