@@ -1,4 +1,4 @@
-"""Circles and rings as plain arithmetic on arrays; no frame of its own: lengths come out in the unit put in."""
+"""Circles and rings as plain arithmetic on arrays; no frame of its own: the unit put in comes out."""
 
 from typing import NamedTuple
 

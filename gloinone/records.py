@@ -87,12 +87,14 @@ class Window:
     def l0_from_image(self, points: Points) -> Points:
         """(N, 2) image px -> level-0 px, both continuous."""
         scale = np.array([self.width / self.width_px, self.height / self.height_px])
-        return np.asarray(points, np.float64) * scale + np.array([self.x, self.y])
+        moved: Points = np.asarray(points, np.float64) * scale + np.array([self.x, self.y])
+        return moved
 
     def image_from_l0(self, points: Points) -> Points:
         """(N, 2) level-0 px -> image px, both continuous."""
         scale = np.array([self.width_px / self.width, self.height_px / self.height])
-        return (np.asarray(points, np.float64) - np.array([self.x, self.y])) * scale
+        moved: Points = (np.asarray(points, np.float64) - np.array([self.x, self.y])) * scale
+        return moved
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class SlideResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time per step; goes to the log and state only."""
     picture: Crop | None = None
-    """The whole slide finer than the overview, where that is too small to look at (a biopsy, a camera field)."""
+    """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
 
     @property
     def status(self) -> Status:

@@ -20,7 +20,7 @@ def measure_glomerulus(
 ) -> Glomerulus:
     """Fill in area, perimeter, diameter, circularity and whether the border cuts it.
 
-    ``scanned_bounds`` is what the scanner recorded, if it is less than the slide; ``info.bounds`` stands in for it.
+    ``scanned_bounds``: what the scanner recorded, if less than the slide; None: ``info.bounds``.
     """
     ring_l0 = measure_ring(outline.ring)
     at_edge = touches_border(outline.ring, info, crop.window.downsample, scanned_bounds)
@@ -40,7 +40,7 @@ def measure_glomerulus(
 def touches_border(ring: Points, info: SlideInfo, crop_px: float, scanned: ScannedBounds | None) -> bool:
     """Does the ring (level-0 px) come within a pixel of the border of the slide or of what was scanned?
 
-    ``crop_px`` is the edge of a crop's pixel in level-0 px: an outline drawn on the crop is no finer than half of it.
+    ``crop_px``: level-0 px per px of the crop; an outline drawn there is no finer than half of one.
     """
     near = max(1.0, crop_px / 2)
     low, high = np.zeros(2), np.array([info.width, info.height], np.float64)
