@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -37,15 +36,15 @@ def commit() -> str:
 
 
 def version_text() -> str:
-    """What ``--version`` prints: a line for the program, a line per model that ships."""
+    """What ``--version`` prints: a line for the program, a line per model that a run finds by itself."""
+    from gloinone.weights.card import read_card
+    from gloinone.weights.store import list_models, model_dirs
+
     lines = [f"gloinone {gloinone.__version__} (commit {commit()})"]
-    lines += [f"{kind}: {model}" for kind, model in _weights()]
+    for paths in list_models(model_dirs()):
+        card = read_card(paths.card)
+        lines.append(f"{card.task}: {card.identity}")
     return "\n".join(lines)
-
-
-def _weights() -> list[tuple[str, str]]:
-    store = import_module("gloinone.weights.store")  # late: `gloinone --help` must not wait for it
-    return [(card.task, f"{card.name}@{card.sha256[:12]}") for card in store.shipped_cards()]
 
 
 def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
