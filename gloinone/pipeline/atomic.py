@@ -5,16 +5,13 @@ hidden name says who writes, so that what a dead process left behind can be told
 """
 
 import contextlib
-import hashlib
 import os
 import secrets
-import socket
 import time
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from gloinone.errors import OutputError
+from gloinone.pipeline.processes import Process, host_code, this_host, this_process
 
 PREFIX = ".gloinone-"
 """Begins the name of every file that is not yet whole."""
@@ -22,64 +19,9 @@ FOREIGN_AGE_S = 86_400
 """An unfinished file of another machine is taken for abandoned after a day."""
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process that can be recognised again: process ids are reused, and each container counts its own."""
-
-    host: str
-    """Machine, boot and process namespace; where two agree, a process id means the same process."""
-    pid: int
-    started: str
-    """Clock ticks since boot; empty where the system does not tell."""
-
-    def is_gone(self) -> bool:
-        """Certainly dead; False for one on another machine, of which nothing is known."""
-        if self.host != this_host():
-            return False
-        return process_start(self.pid) != self.started if self.started else not _exists(self.pid)
-
-
-@cache
-def this_host() -> str:
-    """Name, boot and process namespace of this machine or container."""
-    boot = ""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    space = ""
-    with contextlib.suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    return "~".join([socket.gethostname(), boot, space])
-
-
-def process_start(pid: int) -> str:
-    """Start of a process in clock ticks since boot; empty if there is none, or where the system does not tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[
-        19
-    ]  # proc(5): field 22; the name before may hold spaces and brackets
-
-
-def this_process() -> Process:
-    """The process that runs this."""
-    return Process(this_host(), os.getpid(), process_start(os.getpid()))
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def write_atomic(path: Path, data: bytes) -> None:
-    """Put a file in its place, whole; its folder is made. Raises OutputError, and then leaves what was there."""
-    beside = path.parent / _unfinished_name()
+    """Put a file in its place, whole, and make its folder; raises OutputError and leaves what was there."""
+    beside = path.parent / unfinished_name()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -121,7 +63,7 @@ def sync_folder(folder: Path) -> None:
 
 def check_writable(folder: Path) -> None:
     """Make the folder and write, read and remove a file in it; raises OutputError if any of that fails."""
-    probe = folder / _unfinished_name()
+    probe = folder / unfinished_name()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -132,7 +74,8 @@ def check_writable(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be written ({reason(error)}); make it writable for this user or name another folder"
+            f"{folder}: cannot be written ({reason(error)}); "
+            "make it writable for this user or name another folder"
         ) from error
 
 
@@ -147,19 +90,15 @@ def remove_abandoned(folder: Path) -> None:
 def is_abandoned(path: Path) -> bool:
     """Was this unfinished file left by a process that is dead?"""
     host, pid, started = ([*path.name.removeprefix(PREFIX).split("-"), "", "", ""])[:3]
-    if host != _host_code() or not pid.isdecimal():
+    if host != host_code() or not pid.isdecimal():
         return time.time() - path.stat().st_mtime > FOREIGN_AGE_S
     return Process(this_host(), int(pid), started).is_gone()
 
 
-def _unfinished_name() -> str:
+def unfinished_name() -> str:
+    """Name of a file on its way, unlike any other."""
     me = this_process()
-    return f"{PREFIX}{_host_code()}-{me.pid}-{me.started}-{secrets.token_hex(4)}"
-
-
-@cache
-def _host_code() -> str:
-    return hashlib.sha256(this_host().encode()).hexdigest()[:12]
+    return f"{PREFIX}{host_code()}-{me.pid}-{me.started}-{secrets.token_hex(4)}"
 
 
 def reason(error: OSError) -> str:
