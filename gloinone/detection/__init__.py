@@ -1,0 +1,1 @@
+"""Finding glomeruli as circles: network, targets, losses, decoding, merging over tiles, prediction, training."""

@@ -1,0 +1,93 @@
+"""Slides with truth, read once into a cache that training maps into memory."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.records import Pixels
+
+FORMAT = 1
+TISSUE_POINTS = 4000
+"""Places on tissue kept per slide, from which backgrounds are drawn."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One slide of the training set in the frame of its cached picture."""
+
+    name: str
+    source: str
+    """The hospital or data set: batches are balanced over these."""
+    patient: str
+    mpp: float
+    """Of the cached picture, um/px."""
+    pixels: Pixels
+    circles: NDArray[np.float64]
+    """(N, 3) cx, cy, radius, px of the picture."""
+    ignored: NDArray[np.float64]
+    """(M, 3) likewise."""
+    tissue: NDArray[np.float64]
+    """(T, 2) places on tissue, px of the picture."""
+    tissue_mm2: float
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"{self.name}: a picture is (H, W, 3) uint8")
+
+
+def cache_key(parts: Sequence[object]) -> str:
+    """Name of a cache entry: it changes with whatever the entry was made from."""
+    return hashlib.sha256(json.dumps([FORMAT, *map(str, parts)]).encode()).hexdigest()[:20]
+
+
+def load_case(folder: Path, key: str) -> Case | None:
+    """A cached case, its picture mapped and not read; None where there is none or another format's."""
+    facts_path = folder / f"{key}.json"
+    if not facts_path.is_file():
+        return None
+    facts: dict[str, Any] = json.loads(facts_path.read_text(encoding="utf-8"))
+    return Case(
+        name=facts["name"],
+        source=facts["source"],
+        patient=facts["patient"],
+        mpp=facts["mpp"],
+        pixels=np.load(folder / f"{key}.npy", mmap_mode="r"),
+        circles=np.array(facts["circles"], np.float64).reshape(-1, 3),
+        ignored=np.array(facts["ignored"], np.float64).reshape(-1, 3),
+        tissue=np.array(facts["tissue"], np.float64).reshape(-1, 2),
+        tissue_mm2=facts["tissue_mm2"],
+    )
+
+
+def save_case(folder: Path, key: str, case: Case) -> None:
+    """The picture first, the facts last: an entry without facts is no entry."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{key}.npy", case.pixels)
+    facts = {
+        "name": case.name,
+        "source": case.source,
+        "patient": case.patient,
+        "mpp": case.mpp,
+        "circles": case.circles.tolist(),
+        "ignored": case.ignored.tolist(),
+        "tissue": case.tissue.round(1).tolist(),
+        "tissue_mm2": case.tissue_mm2,
+    }
+    aside = folder / f".{key}.json"
+    aside.write_text(json.dumps(facts), encoding="utf-8")
+    aside.replace(folder / f"{key}.json")
+
+
+def sample_tissue(tissue: NDArray[np.bool_], scale: float, seed: int) -> NDArray[np.float64]:
+    """(T, 2) x, y of up to TISSUE_POINTS places on a mask, times ``scale``; the same for the same seed."""
+    rows, columns = np.nonzero(tissue)
+    if not len(rows):
+        return np.zeros((0, 2))
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:TISSUE_POINTS]
+    return (np.column_stack([columns[chosen], rows[chosen]]) + 0.5) * scale

@@ -1,0 +1,78 @@
+"""CircleNet (Yang et al. 2020, MICCAI): a heatmap of centres, a sub-pixel offset and a radius at stride 4."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gloinone.learning.backbones import Normalise, ResNetFeatures
+
+STRIDE = 4
+"""Network input px per output px."""
+PRIOR = 0.02
+"""Share of centres that an untrained heatmap claims; keeps the first focal losses small."""
+
+
+class CircleMaps(NamedTuple):
+    """What the network says of a batch of tiles; H and W are those of the output, a quarter of the tile's."""
+
+    heat: Tensor
+    """(B, 1, H, W) logits: a centre lies in this cell."""
+    offset: Tensor
+    """(B, 2, H, W) x, y of the centre within its cell, output px."""
+    radius: Tensor
+    """(B, 1, H, W) output px."""
+
+
+def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class TopDown(nn.Module):
+    """Features of strides 4 to 32 joined at stride 4 by a top-down path (Lin et al. 2017, section 3)."""
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(_conv(c, width, 1) for c in channels)
+        self.smooth = nn.ModuleList(_conv(width, width, 3) for _ in channels[:-1])
+
+    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Features, finest first -> (B, width, H/4, W/4)."""
+        x: Tensor = self.lateral[-1](features[-1])
+        for i in range(len(features) - 2, -1, -1):
+            x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.smooth[i](x + self.lateral[i](features[i]))
+        return x
+
+
+class CircleNet(nn.Module):
+    """The detector: backbone, top-down neck, three heads. Tile edges are multiples of 32 px."""
+
+    def __init__(self, normalise: Normalise, backbone: ResNetFeatures, width: int = 64) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.backbone = backbone
+        self.neck = TopDown(backbone.channels, width)
+        self.heat = self._head(width, 1)
+        self.offset = self._head(width, 2)
+        self.radius = self._head(width, 1)
+        last = self.heat[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, float(torch.logit(torch.tensor(PRIOR))))
+
+    @staticmethod
+    def _head(width: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(width, outputs, 1)
+        )
+
+    def forward(self, x: Tensor) -> CircleMaps:
+        """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""
+        f = self.neck(self.backbone(self.normalise(x)))  # (B, width, H/4, W/4)
+        return CircleMaps(heat=self.heat(f), offset=self.offset(f), radius=self.radius(f))

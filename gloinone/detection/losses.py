@@ -1,0 +1,67 @@
+"""CircleNet's loss: focal on the heatmap, L1 on offset, 0.1 L1 on radius (Yang et al. 2020, section 2.2)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gloinone.detection.circlenet import CircleMaps
+
+RADIUS_WEIGHT = 0.1
+OFFSET_WEIGHT = 1.0
+
+
+class TargetBatch(NamedTuple):
+    """Targets of a batch; the N circles of all its tiles stand in one list."""
+
+    heat: Tensor
+    """(B, 1, H, W)."""
+    counts: Tensor
+    """(B, 1, H, W)."""
+    tile: Tensor
+    """(N,) which tile a circle is in."""
+    cell: Tensor
+    """(N,) flat index of its cell."""
+    offset: Tensor
+    """(N, 2)."""
+    radius: Tensor
+    """(N,)."""
+
+
+class CircleLoss(NamedTuple):
+    """Scalars; ``total`` is what is minimised."""
+
+    total: Tensor
+    heat: Tensor
+    offset: Tensor
+    radius: Tensor
+
+
+def focal_loss(logits: Tensor, heat: Tensor, counts: Tensor) -> Tensor:
+    """Penalty-reduced focal loss with alpha 2, beta 4 (Law and Deng 2018, eq. 1), per centre in the batch."""
+    log_p, log_not_p = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    p = logits.sigmoid()
+    centre = (heat == 1).to(logits.dtype)
+    at_centres = (1 - p) ** 2 * log_p * centre
+    elsewhere = (1 - heat) ** 4 * p**2 * log_not_p * (1 - centre)
+    centres = (centre * counts).sum().clamp(min=1)
+    return -((at_centres + elsewhere) * counts).sum() / centres
+
+
+def circle_loss(maps: CircleMaps, targets: TargetBatch) -> CircleLoss:
+    """All three terms in float32."""
+    heat = focal_loss(maps.heat.float(), targets.heat, targets.counts)
+    if len(targets.cell) == 0:
+        nothing = maps.offset.float().sum() * 0 + maps.radius.float().sum() * 0
+        return CircleLoss(heat + nothing, heat.detach(), nothing.detach(), nothing.detach())
+    at = (targets.tile, slice(None), targets.cell)
+    offset = functional.l1_loss(maps.offset.float().flatten(2)[at], targets.offset)
+    radius = functional.l1_loss(maps.radius.float().flatten(2)[at].squeeze(1), targets.radius)
+    total = heat + OFFSET_WEIGHT * offset + RADIUS_WEIGHT * radius
+    return CircleLoss(total, heat.detach(), offset.detach(), radius.detach())
+
+
+def is_finite(loss: CircleLoss) -> bool:
+    """Whether training may go on."""
+    return bool(torch.isfinite(loss.total))

@@ -1,0 +1,165 @@
+"""Training tiles: drawn by step and place in the batch alone, so that a resumed training sees the same ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gloinone.detection.cases import Case
+from gloinone.detection.losses import TargetBatch
+from gloinone.detection.targets import Targets, make_targets
+from gloinone.learning.augment import ColourConfig, augment_colour
+from gloinone.records import Pixels
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What training tiles look like."""
+
+    mpp: float = 2.0
+    """The network's resolution, um/px."""
+    edge_px: int = 320
+    min_scale: float = 0.6
+    """Tissue appears between this and ``max_scale`` times its size."""
+    max_scale: float = 1.6
+    glomerulus_share: float = 0.6
+    """Tiles that show a glomerulus on purpose; the others lie anywhere on tissue."""
+    colour: ColourConfig = ColourConfig()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tile and its targets."""
+
+    pixels: Pixels
+    targets: Targets
+
+
+class TileSampler:
+    """Draws tiles, balanced over sources and then over slides."""
+
+    def __init__(self, cases: Sequence[Case], config: SampleConfig, seed: int) -> None:
+        self.cases = [c for c in cases if len(c.tissue) or len(c.circles)]
+        if not self.cases:
+            raise ValueError("no tissue in any training slide")
+        self.config = config
+        self.seed = seed
+        self.weights = _case_weights(self.cases)
+
+    def batch(self, step: int, size: int) -> list[Sample]:
+        """The tiles of one step."""
+        return [self.sample(np.random.default_rng([self.seed, step, i])) for i in range(size)]
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """One tile."""
+        config = self.config
+        case = self.cases[int(rng.choice(len(self.cases), p=self.weights))]
+        # tissue of size `scale` is seen when a px of the tile covers 1 / scale of the usual microns
+        scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
+        case_px = config.mpp / scale / case.mpp
+        centre = self._place(case, rng, config.edge_px * case_px)
+        corner = np.round(centre - config.edge_px * case_px / 2)
+        pixels, inside = read_tile(case.pixels, corner, config.edge_px, case_px)
+        circles = _to_tile(case.circles, corner, case_px)
+        ignored = _to_tile(case.ignored, corner, case_px)
+        pixels, inside, circles, ignored = _turn(pixels, inside, circles, ignored, int(rng.integers(8)))
+        targets = make_targets(circles, ignored, config.edge_px)
+        targets.counts[~inside[2::4, 2::4]] = 0
+        return Sample(augment_colour(np.ascontiguousarray(pixels), rng, config.colour), targets)
+
+    def _place(self, case: Case, rng: np.random.Generator, edge: float) -> NDArray[np.float64]:
+        """Centre of a tile in the case's picture."""
+        if len(case.circles) and (rng.random() < self.config.glomerulus_share or not len(case.tissue)):
+            circle = case.circles[int(rng.integers(len(case.circles)))]
+            return circle[:2] + rng.uniform(-0.45, 0.45, 2) * edge
+        return case.tissue[int(rng.integers(len(case.tissue)))] + rng.uniform(-0.25, 0.25, 2) * edge
+
+
+def _case_weights(cases: Sequence[Case]) -> NDArray[np.float64]:
+    """Sources by the root of their glomeruli, slides within a source by theirs; one glomerulus more for all."""
+    size = np.array([len(c.circles) + 1.0 for c in cases])
+    sources = np.array([c.source for c in cases])
+    weights = np.zeros(len(cases))
+    for source in sorted(set(sources)):
+        of_source = sources == source
+        weights[of_source] = np.sqrt(size[of_source].sum()) * size[of_source] / size[of_source].sum()
+    return weights / weights.sum()
+
+
+def read_tile(
+    picture: Pixels, corner: NDArray[np.float64], edge_px: int, case_px: float
+) -> tuple[Pixels, NDArray[np.bool_]]:
+    """A square of a picture at ``case_px`` picture px per tile px, and which tile px lie in the picture.
+
+    Beyond the border the picture is reflected, as in prediction.
+    """
+    height, width = picture.shape[:2]
+    edge = max(1, round(edge_px * case_px))
+    x, y = int(corner[0]), int(corner[1])
+    columns, rows = np.arange(x, x + edge), np.arange(y, y + edge)
+    x_low, x_high = np.clip([x, x + edge], 0, width)
+    y_low, y_high = np.clip([y, y + edge], 0, height)
+    if x_high - x_low == edge and y_high - y_low == edge:
+        patch = np.asarray(picture[y_low:y_high, x_low:x_high])
+    else:
+        patch = picture[np.ix_(_reflect(rows, height), _reflect(columns, width))]
+    how = cv2.INTER_AREA if case_px > 1 else cv2.INTER_LINEAR
+    pixels = cv2.resize(patch, (edge_px, edge_px), interpolation=how)
+    inside_x = (columns >= 0) & (columns < width)
+    inside_y = (rows >= 0) & (rows < height)
+    nearest = (np.arange(edge_px) * edge) // edge_px
+    return pixels, inside_y[nearest][:, None] & inside_x[nearest][None, :]
+
+
+def _reflect(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Indices beyond a border, mirrored without repeating the border pixel, however far out."""
+    if size == 1:
+        return np.zeros_like(index)
+    period = 2 * (size - 1)
+    index = np.mod(index, period)
+    return np.where(index < size, index, period - index)
+
+
+def _to_tile(
+    circles: NDArray[np.float64], corner: NDArray[np.float64], case_px: float
+) -> NDArray[np.float64]:
+    return np.column_stack([circles[:, :2] - corner, circles[:, 2]]) / case_px
+
+
+def _turn(
+    pixels: Pixels,
+    inside: NDArray[np.bool_],
+    circles: NDArray[np.float64],
+    ignored: NDArray[np.float64],
+    how: int,
+) -> tuple[Pixels, NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """One of the eight flips and quarter turns of a square."""
+    edge = pixels.shape[0]
+    both = [circles.copy(), ignored.copy()]
+    if how & 4:
+        pixels, inside = pixels[:, ::-1], inside[:, ::-1]
+        for c in both:
+            c[:, 0] = edge - c[:, 0]
+    for _ in range(how & 3):
+        pixels, inside = np.rot90(pixels), np.rot90(inside)
+        for c in both:
+            c[:, 0], c[:, 1] = c[:, 1].copy(), edge - c[:, 0]
+    return pixels, inside, both[0], both[1]
+
+
+def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, TargetBatch]:
+    """(B, 3, H, W) uint8 in channels-last memory, and the targets of all tiles."""
+    images = torch.from_numpy(np.stack([s.pixels for s in samples])).permute(0, 3, 1, 2)
+    targets = [s.targets for s in samples]
+    tile = np.concatenate([np.full(len(t.cells), i) for i, t in enumerate(targets)]).astype(np.int64)
+    return images, TargetBatch(
+        heat=torch.from_numpy(np.stack([t.heat for t in targets])[:, None]),
+        counts=torch.from_numpy(np.stack([t.counts for t in targets])[:, None]),
+        tile=torch.from_numpy(tile),
+        cell=torch.from_numpy(np.concatenate([t.cells for t in targets])),
+        offset=torch.from_numpy(np.concatenate([t.offset for t in targets])),
+        radius=torch.from_numpy(np.concatenate([t.radius for t in targets])),
+    )

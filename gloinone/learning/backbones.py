@@ -1,0 +1,74 @@
+"""Image networks that give features at several strides, and the starting weights for them."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import models
+
+from gloinone.errors import UsageError, WeightsError
+
+RESNET_CHANNELS = {
+    "resnet18": (64, 128, 256, 512),
+    "resnet34": (64, 128, 256, 512),
+    "resnet50": (256, 512, 1024, 2048),
+}
+
+
+class ResNetFeatures(nn.Module):
+    """A torchvision ResNet without its classifier; parameter names are torchvision's (He et al. 2016)."""
+
+    def __init__(self, name: str = "resnet34") -> None:
+        super().__init__()
+        if name not in RESNET_CHANNELS:
+            raise UsageError(f"unknown backbone {name!r}; known: {', '.join(RESNET_CHANNELS)}")
+        net = getattr(models, name)(weights=None)
+        self.channels = RESNET_CHANNELS[name]
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) normalised -> features at strides 4, 8, 16, 32."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
+        c2 = self.layer1(x)
+        c3 = self.layer2(c2)
+        c4 = self.layer3(c3)
+        return c2, c3, c4, self.layer4(c4)
+
+
+class Normalise(nn.Module):
+    """RGB 0..255 -> what the backbone was trained on; part of the network, so that nobody forgets it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 or float 0..255 -> float, normalised."""
+        return (x.to(self.mean.dtype) - self.mean) / self.std
+
+
+def load_starting_weights(backbone: nn.Module, path: Path) -> None:
+    """Fill a backbone from a safetensors file of the same names; a classifier's head in it is left out."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; --init takes a model's name, a .safetensors file, or none")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    state = {k: v.float() for k, v in state.items() if not k.startswith("fc.")}
+    own = backbone.state_dict()
+    counters = {k for k in own if k.endswith("num_batches_tracked")}
+    missing, unexpected = sorted(own.keys() - state.keys() - counters), sorted(state.keys() - own.keys())
+    if missing or unexpected:
+        raise WeightsError(
+            f"{path}: not weights of this backbone: {len(missing)} missing ({', '.join(missing[:3])}), "
+            f"{len(unexpected)} unknown ({', '.join(unexpected[:3])})"
+        )
+    backbone.load_state_dict(own | state)

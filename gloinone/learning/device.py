@@ -1,0 +1,79 @@
+"""Which device computes, in which precision, on how many threads."""
+
+import contextlib
+import math
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from gloinone.errors import UsageError
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``; a GPU that was asked for and is not there is an error."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name != "cuda" and not (name.startswith("cuda:") and name[5:].isdigit()):
+        raise UsageError(f"--device {name}: not a device; use auto, cpu, cuda or cuda:N")
+    if not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {name}: no GPU can be used here; check the driver with nvidia-smi and start the container "
+            "with --gpus all (Apptainer: --nv), or use --device cpu"
+        )
+    index = int(name[5:]) if ":" in name else 0
+    if index >= torch.cuda.device_count():
+        raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0")
+    return torch.device("cuda", index)
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware (elsewhere bfloat16 is slower than float32)."""
+    if platform.machine() not in ("x86_64", "AMD64") or not _CPU_INFO.exists():
+        return False
+    for line in _CPU_INFO.read_text().splitlines():
+        if line.startswith("flags"):
+            return not _FAST_BF16.isdisjoint(line.split())
+    return False
+
+
+def precision_of(device: torch.device) -> torch.dtype:
+    """What convolutions are computed in: bfloat16 where the hardware has it, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if has_fast_bf16() else torch.float32
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Mixed precision for this device, or nothing where float32 is best."""
+    dtype = precision_of(device)
+    if dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def available_threads() -> int:
+    """Cores this process may use: affinity, control group quota and SLURM's share, never the machine's count."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdigit() and int(slurm) > 0:
+        cores = min(cores, int(slurm))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, math.floor(int(quota) / int(period))))
+    return max(1, cores)
+
+
+def use_available_threads() -> int:
+    """Give torch the cores of `available_threads`; the number."""
+    threads = available_threads()
+    torch.set_num_threads(threads)
+    return threads
