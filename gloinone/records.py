@@ -211,6 +211,8 @@ class SlideResult:
     """What a reader should know, a sentence each: unread tiles and where, a flagged frame, ..."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time per step; goes to the log and state only."""
+    unread: tuple[tuple[float, float, float, float], ...] = ()
+    """x0, y0, x1, y1 in level-0 px of what could not be read; the overlay hatches it."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
 
