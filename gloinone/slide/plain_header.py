@@ -1,0 +1,132 @@
+"""What a plain picture says of itself, by its header alone: nothing is decoded before its size is known."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tifffile
+
+from gloinone.errors import SlideUnreadableError
+from gloinone.slide.resolution import LARGEST_MPP, SMALLEST_MPP
+
+Kind = Literal["PNG", "JPEG", "TIFF"]
+
+MAGIC: dict[bytes, Kind] = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
+}
+START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+CENTIMETRE = 3
+"""Value of the TIFF tag ResolutionUnit."""
+
+
+@dataclass(frozen=True)
+class PlainHeader:
+    """Size and resolution of a plain picture, in stored pixels: EXIF orientation turns nothing."""
+
+    kind: Kind
+    width: int
+    height: int
+    mpp: tuple[float, float] | None
+    """x, y; only a TIFF in centimetres is believed: dots per inch are a printer's, not a microscope's."""
+
+
+def plain_kind(path: Path) -> Kind | None:
+    """Which kind of plain picture the file begins like."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
+
+
+def read_header(path: Path, name: str) -> PlainHeader:
+    """Header of a plain picture; SlideUnreadableError for what is damaged or of a kind that is refused."""
+    kind = plain_kind(path)
+    try:
+        if kind == "PNG":
+            return _png_header(path)
+        if kind == "JPEG":
+            return _jpeg_header(path, name)
+        if kind == "TIFF":
+            return _tiff_header(path, name)
+    except (struct.error, tifffile.TiffFileError, ValueError, KeyError, IndexError) as error:
+        raise SlideUnreadableError(
+            f"{name}: damaged {kind} header ({error}); copy or export it again"
+        ) from error
+    raise SlideUnreadableError(f"{name}: not a slide, PNG, JPEG or TIFF; remove it or export it again")
+
+
+def _png_header(path: Path) -> PlainHeader:
+    with path.open("rb") as file:
+        start = file.read(33)
+    tag, width, height = struct.unpack(">12x4sII", start[:24])
+    if tag != b"IHDR" or len(start) < 33 or zlib.crc32(start[12:29]) != int.from_bytes(start[29:33], "big"):
+        raise ValueError("its IHDR is broken")
+    return PlainHeader("PNG", width, height, None)
+
+
+def _jpeg_header(path: Path, name: str) -> PlainHeader:
+    with path.open("rb") as file:
+        file.seek(2)
+        while True:
+            marker = file.read(2)
+            if len(marker) < 2 or marker[0] != 0xFF:
+                raise ValueError("no frame before the data")
+            if marker[1] == 0xFF:  # fill byte
+                file.seek(-1, 1)
+                continue
+            (length,) = struct.unpack(">H", file.read(2))
+            if marker[1] in START_OF_FRAME:
+                bits, height, width, channels = struct.unpack(">BHHB", file.read(6))
+                break
+            file.seek(length - 2, 1)
+    if channels not in (1, 3) or bits != 8:
+        kind = "CMYK" if channels == 4 else f"{channels} channels of {bits} bits"
+        raise SlideUnreadableError(f"{name}: a JPEG in {kind}; save it as RGB with 8 bits a channel")
+    return PlainHeader("JPEG", width, height, None)
+
+
+def _tiff_header(path: Path, name: str) -> PlainHeader:
+    with tifffile.TiffFile(path) as tiff:
+        if not tiff.pages:
+            raise ValueError("no picture inside")
+        page = tiff.pages.first
+        tags = {tag.name: tag.value for tag in page.tags.values()}
+        same_size = sum(1 for other in tiff.pages if other.shape[:2] == page.shape[:2])
+    refused = _tiff_refused(tags, same_size)
+    if refused:
+        raise SlideUnreadableError(f"{name}: a TIFF {refused}")
+    return PlainHeader("TIFF", int(tags["ImageWidth"]), int(tags["ImageLength"]), _tiff_mpp(tags))
+
+
+def _tiff_refused(tags: dict[str, object], pictures: int) -> str | None:
+    """Why a flat TIFF is not read, with the mend."""
+    bits = tags.get("BitsPerSample", 1)
+    depths = set(bits) if isinstance(bits, tuple) else {bits}
+    if not depths <= {8, 16} or int(str(tags.get("SampleFormat", 1)).strip("(),").split(",")[0]) != 1:
+        return f"of {sorted(map(str, depths))} bits; save it as RGB with 8 bits a channel"
+    if tags.get("PhotometricInterpretation") == 5:
+        return "in CMYK; save it as RGB"
+    if tags.get("Orientation", 1) != 1:
+        return "that is stored turned (Orientation); save it upright"
+    if pictures > 1:
+        return f"of {pictures} pictures of one size (a stack); save the one that is meant"
+    return None
+
+
+def _tiff_mpp(tags: dict[str, object]) -> tuple[float, float] | None:
+    if tags.get("ResolutionUnit") != CENTIMETRE:
+        return None
+    found = []
+    for axis in ("XResolution", "YResolution"):
+        value = tags.get(axis)
+        if not isinstance(value, tuple) or len(value) != 2 or not value[0] or not value[1]:
+            return None
+        found.append(10_000.0 * value[1] / value[0])
+    in_range = all(SMALLEST_MPP <= mpp <= LARGEST_MPP for mpp in found)
+    return (found[0], found[1]) if in_range else None
