@@ -4,14 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.detection.cases import Case, cache_key, load_case, sample_tissue, save_case
 from gloinone.errors import UsageError
 from gloinone.slide.discover import find_slides
 from gloinone.slide.reader import open_slide
-from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv
+from gloinone.slide.resolution import MppTable, read_mpp_csv, resolution_for
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
 
 
@@ -41,11 +39,11 @@ def collect_cases(
     cases = []
     for source in sources:
         table = read_mpp_csv(source.mpp_csv) if source.mpp_csv else None
-        found = [s for s in find_slides(source.slides, None).slides]
+        found = find_slides(source.slides, None).slides
         if not found:
             raise UsageError(f"{source.slides}: no slides in it")
         for path, name in ((s.path, s.name) for s in found):
-            patient = (table.patient(name) if table else None) or Path(name).stem
+            patient = _patient(name, table)
             if left_out & {name, Path(name).stem, patient}:
                 say(f"{name}: left out")
                 continue
@@ -65,13 +63,14 @@ def _collect(
 ) -> Case:
     truth_path = find_truth(name, source.truth)
     stamps = [p.stat() for p in (path, truth_path)]
-    listed = table.lookup(name) if table else None
-    key = cache_key([name, source.name, patient, listed, source.mpp, cache_mpp]
-                    + [(s.st_size, s.st_mtime_ns) for s in stamps])
+    said = resolution_for(name, table, source.mpp)
+    key = cache_key(
+        [name, source.name, patient, said, cache_mpp, *((s.st_size, s.st_mtime_ns) for s in stamps)]
+    )
     cached = load_case(cache, key)
     if cached is not None:
         return cached
-    with open_slide(path, name, Resolution.of(csv=listed, option=source.mpp)) as slide:
+    with open_slide(path, name, said) as slide:
         truth = read_truth(truth_path)
         # never finer than the slide itself: enlarging adds bytes and no detail
         picture = slide.overview(max(cache_mpp, slide.info.mpp))
@@ -93,3 +92,9 @@ def _collect(
     again = load_case(cache, key)
     assert again is not None
     return again
+
+
+def _patient(name: str, table: MppTable | None) -> str:
+    """The table's patient, else every slide is its own."""
+    row = table.row(name) if table else None
+    return (row.columns.get("patient") if row else None) or Path(name).stem

@@ -1,7 +1,7 @@
 """Training tiles: drawn by step and place in the batch alone, so that a resumed training sees the same ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ class SampleConfig:
     max_scale: float = 1.6
     glomerulus_share: float = 0.6
     """Tiles that show a glomerulus on purpose; the others lie anywhere on tissue."""
-    colour: ColourConfig = ColourConfig()
+    colour: ColourConfig = field(default_factory=ColourConfig)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, aside)
         os.replace(aside, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); free space or choose another --out") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); free space or choose another --out"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 

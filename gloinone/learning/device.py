@@ -30,7 +30,9 @@ def pick_device(name: str) -> torch.device:
         )
     index = int(name[5:]) if ":" in name else 0
     if index >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0")
+        raise UsageError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0"
+        )
     return torch.device("cuda", index)
 
 

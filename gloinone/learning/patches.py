@@ -106,7 +106,9 @@ def split_patches(patches: Patches, left_out: Sequence[str]) -> tuple[Patches, P
         known = ", ".join(sorted(set(patches.groups))[:20])
         raise UsageError(f"--val {', '.join(unknown)}: no such patient; there are: {known}")
     is_out = np.array([group in set(left_out) for group in patches.groups], np.bool_)
-    names = np.array([f"{source}/{slide}" for source, slide in zip(patches.sources, patches.slides, strict=True)])
+    names = np.array(
+        [f"{source}/{slide}" for source, slide in zip(patches.sources, patches.slides, strict=True)]
+    )
     if both := sorted(set(names[is_out]) & set(names[~is_out])):
         raise UsageError(f"{', '.join(both[:5])}: on both sides of the split; give the slide one patient")
     if is_out.all():

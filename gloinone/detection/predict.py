@@ -1,0 +1,109 @@
+"""The detector at work: tiles of one slide through the network in fixed batches, circles in level-0 px out."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.decode import decode
+from gloinone.detection.fuse import Scored, in_core, suppress
+from gloinone.learning.batches import fixed_batches, stack_padded
+from gloinone.learning.device import autocast
+from gloinone.records import Overview, Pixels, Window
+from gloinone.slide.reader import Slide
+from gloinone.slide.stream import read_fraction, stream_tiles
+from gloinone.slide.tiles import Tile, plan_tiles
+
+Core = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """What detection needs from the model's card, and how much is read ahead."""
+
+    mpp: float
+    edge_px: int
+    margin_um: float
+    floor: float
+    max_iou: float
+    batch_size: int = 4
+    """Fixed: the convolution library's results depend on it."""
+    readers: int = 2
+
+
+@dataclass(frozen=True)
+class PlacedTile:
+    """A tile that was read: its picture and where it lies."""
+
+    pixels: Pixels
+    window: Window
+    core: Core
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Circles of one slide and how much of it was seen."""
+
+    circles: Scored
+    """(N, 4) cx, cy, radius in level-0 px, score; best first, down to the card's floor."""
+    unread: tuple[Core, ...]
+    """Level-0 rectangles that could not be read."""
+    read_fraction: float
+    n_tiles: int
+
+
+class Detector:
+    """A network with its card's numbers on one device."""
+
+    def __init__(self, network: CircleNet, config: DetectConfig, device: torch.device) -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self.config = config
+        self.device = device
+
+    def circles_of(self, tiles: Iterable[PlacedTile]) -> Scored:
+        """(N, 4) level-0 circles of tiles, merged; tiles are never held all at once."""
+        found = [np.zeros((0, 4))]
+        for batch in fixed_batches(tiles, self.config.batch_size):
+            for tile, circles in zip(batch, self._predict([t.pixels for t in batch]), strict=True):
+                circles = circles[circles[:, 3] >= self.config.floor]
+                placed = circles.copy()
+                placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
+                placed[:, 2] = circles[:, 2] * tile.window.downsample
+                found.append(placed[in_core(placed, tile.core)])
+        return suppress(np.concatenate(found), self.config.max_iou)
+
+    @torch.inference_mode()
+    def _predict(self, images: list[Pixels]) -> NDArray[np.float64]:
+        """(H, W, 3) images of one size -> (len(images), K, 4) circles in tile px."""
+        batch = torch.from_numpy(stack_padded(images, self.config.batch_size)).to(self.device)
+        batch = batch.to(memory_format=torch.channels_last)
+        with autocast(self.device):
+            maps = self.network(batch)
+        return decode(maps)[: len(images)].double().cpu().numpy()
+
+    def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Detected:
+        """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
+        config = self.config
+        plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
+        unread: list[Tile] = []
+
+        def placed() -> Iterator[PlacedTile]:
+            reads = stream_tiles(slide, plan, workers=config.readers, queue_size=2 * config.batch_size)
+            for done, read in enumerate(reads, start=1):
+                on_tile(done, len(plan.tiles))
+                if read.pixels is None:
+                    unread.append(read.tile)
+                else:
+                    yield PlacedTile(read.pixels, read.window, read.tile.core)
+
+        circles = self.circles_of(placed())
+        inside = in_core(circles, (0.0, 0.0, float(slide.info.width), float(slide.info.height)))
+        return Detected(
+            circles=circles[inside],
+            unread=tuple(t.core for t in unread),
+            read_fraction=read_fraction(plan, overview, unread),
+            n_tiles=len(plan.tiles),
+        )

@@ -1,0 +1,67 @@
+"""Scores of a detector on cached cases, over the whole of each picture, as a slide would be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gloinone.detection.cases import Case
+from gloinone.detection.predict import Detector, PlacedTile
+from gloinone.detection.samples import read_tile
+from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
+from gloinone.records import Window
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Of one set of cases."""
+
+    ap50: float
+    ap: float
+    """Mean over IoU .50:.05:.90."""
+    best_score: float
+    """At which F1 is highest."""
+    recall: float
+    """At ``best_score``."""
+    precision: float
+
+
+def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
+    """Tiles of a plain grid, of those places that hold tissue; the frame is the picture's px."""
+    config = detector.config
+    case_px = config.mpp / case.mpp
+    edge = round(config.edge_px * case_px)
+    margin = config.margin_um / case.mpp
+    step = edge - 2 * margin
+    height, width = case.pixels.shape[:2]
+    for y in np.arange(0, height, step):
+        for x in np.arange(0, width, step):
+            core = (float(x), float(y), float(min(x + step, width)), float(min(y + step, height)))
+            on_tissue = (case.tissue >= core[:2]) & (case.tissue < core[2:])
+            if not on_tissue.all(axis=1).any():
+                continue
+            corner = np.round(np.array([x - margin, y - margin]))
+            pixels, _ = read_tile(case.pixels, corner, config.edge_px, case_px)
+            window = Window(corner[0], corner[1], edge, edge, config.edge_px, config.edge_px)
+            yield PlacedTile(pixels, window, core)
+
+
+def predict_case(case: Case, detector: Detector) -> CircleImage:
+    """Predictions and truth of one case, px of its picture."""
+    return CircleImage(detector.circles_of(grid_tiles(case, detector)), case.circles, case.ignored)
+
+
+def score(images: Sequence[CircleImage]) -> Validation:
+    """All scores of predictions."""
+    cut, _ = best_f1(images)
+    counts = at_threshold(images, cut)
+    return Validation(
+        average_precision(images), mean_average_precision(images), cut, counts.recall, counts.precision
+    )
+
+
+def floor_of(images: Sequence[CircleImage], circles_per_truth: float = 3.0, lowest: float = 0.05) -> float:
+    """The score down to which circles are kept: at most so many per true glomerulus."""
+    scores = np.sort(np.concatenate([i.predicted[:, 3] for i in images]))[::-1]
+    most = int(circles_per_truth * sum(len(i.truth) for i in images))
+    return max(lowest, float(scores[most])) if len(scores) > most else lowest
