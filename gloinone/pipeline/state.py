@@ -1,0 +1,171 @@
+"""state.json: what was made of a slide and from what, and whether that still holds.
+
+Results are current when the input, the program's version, the weights and every setting that changes a byte
+of them are the same. The device is recorded but not compared: a batch begun on a GPU may be ended on a CPU.
+``--mpp`` counts only where it was used: passing it for one slide redoes none that carries its own.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from gloinone.pipeline.layout import STATE
+from gloinone.records import Status
+
+FORMAT = 1
+END_BYTES = 2**20
+COMPANION_FOLDERS = {".mrxs"}
+"""Suffixes of slides whose pixels lie in a folder of the same name."""
+
+Json = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class InputPrint:
+    """Tells one input from another without reading it whole."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """The newest file's, where there are several."""
+    sha256_ends: str
+    """Of the first and the last MB; of several files, of theirs in the order of names."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What results follow from, besides the input."""
+
+    version: str
+    models: Mapping[str, str]
+    """By task: name@sha256."""
+    settings: Mapping[str, Json]
+    """What the user chose that changes results; ``mpp_csv`` and ``mpp_option`` for this slide among them."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands in state.json."""
+
+    slide: str
+    """Path relative to IN."""
+    status: Status
+    reason: str
+    input: InputPrint | None
+    """None for a file that could not be read at all."""
+    basis: Basis
+    row: Mapping[str, str]
+    """The slide's row of summary.csv."""
+    notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each XML and GeoJSON by name, as we wrote it."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """The same for a file that lies beside the slide."""
+    outputs: tuple[str, ...] = ()
+    """Every file we wrote, relative to the folder; whatever else lies there is somebody's own."""
+    device: str = ""
+    times: Mapping[str, float | str] = field(default_factory=dict)
+
+    def differs_from(self, current: InputPrint | None, basis: Basis) -> str:
+        """Why these results do not hold for that input and basis, in a few words; empty if they do."""
+        if self.input is None or current != self.input:
+            return "the slide has changed"
+        if self.basis.version != basis.version:
+            return f"made by version {self.basis.version}"
+        if self.basis.models != basis.models:
+            return "made with other weights"
+        changed = sorted(_changed(self._used(self.basis.settings), self._used(basis.settings)))
+        return f"made with another {', '.join(changed)}" if changed else ""
+
+    def _used(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Without --mpp where the slide has its own."""
+        own = self.row.get("mpp_source") in ("csv", "file")
+        return {k: v for k, v in settings.items() if not (own and k == "mpp_option")}
+
+
+def _changed(before: Mapping[str, Json], now: Mapping[str, Json]) -> set[str]:
+    return {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+
+
+def state_bytes(state: State) -> bytes:
+    """Text of state.json; names that are no UTF-8 survive it as escapes."""
+    said = {"format": FORMAT, **asdict(state)}
+    basis = said.pop("basis")
+    return (json.dumps({**said, **basis}, indent=1) + "\n").encode()
+
+
+def read_state(folder: Path) -> State | None:
+    """Of a slide's folder; None where there is none that can be understood."""
+    try:
+        data = json.loads((folder / STATE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    try:
+        return _state_from(data)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _state_from(data: Mapping[str, Any]) -> State:
+    if data["format"] != FORMAT or data["status"] not in get_args(Status):
+        raise ValueError("another format")
+    return State(
+        slide=str(data["slide"]),
+        status=data["status"],
+        reason=str(data["reason"]),
+        input=None if data["input"] is None else InputPrint(**data["input"]),
+        basis=Basis(str(data["version"]), dict(data["models"]), dict(data["settings"])),
+        row={str(k): str(v) for k, v in data["row"].items()},
+        notes=tuple(data["notes"]),
+        files=dict(data["files"]),
+        beside=dict(data["beside"]),
+        outputs=tuple(data["outputs"]),
+        device=str(data["device"]),
+        times=dict(data["times"]),
+    )
+
+
+def print_input(path: Path) -> InputPrint:
+    """Of a slide: a file, a file with its folder, or a folder of DICOM files. Raises OSError."""
+    if path.is_dir():
+        return _print_files(_files_below(path, recursive=False))
+    if path.suffix.lower() in COMPANION_FOLDERS and path.with_suffix("").is_dir():
+        return _print_files([path, *_files_below(path.with_suffix(""), recursive=True)])
+    return _print_file(path)
+
+
+def _files_below(folder: Path, recursive: bool) -> list[Path]:
+    found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+
+
+def _print_file(path: Path) -> InputPrint:
+    with path.open("rb") as stream:
+        stat = os.fstat(stream.fileno())
+        digest = hashlib.sha256(stream.read(END_BYTES))
+        if stat.st_size > END_BYTES:
+            stream.seek(max(END_BYTES, stat.st_size - END_BYTES))
+            digest.update(stream.read(END_BYTES))
+    return InputPrint(stat.st_size, stat.st_mtime_ns, digest.hexdigest())
+
+
+def _print_files(paths: Sequence[Path]) -> InputPrint:
+    prints = [_print_file(path) for path in paths]
+    digest = hashlib.sha256()
+    for path, one in zip(paths, prints, strict=True):
+        digest.update(f"{one.size} {one.sha256_ends} ".encode() + os.fsencode(path.name) + b"\0")
+    newest = max((one.mtime_ns for one in prints), default=0)
+    return InputPrint(sum(one.size for one in prints), newest, digest.hexdigest())
+
+
+def file_sha256(path: Path) -> str | None:
+    """Hex digest of a file, or None if there is none."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
