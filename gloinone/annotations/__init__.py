@@ -1,0 +1,1 @@
+"""What pathologists' programs read and write: ImageScope XML, QuPath GeoJSON, and the tables."""

@@ -1,0 +1,57 @@
+"""Our glomeruli as regions, in the three shapes that XML and GeoJSON can show."""
+
+from gloinone.annotations.region import DECIMALS, OutputShape, Region, ellipse_ring
+from gloinone.annotations.tables import PROBABILITY_COLUMNS, glomerulus_rows
+from gloinone.geometry import circle_ring
+from gloinone.labels import CLASSES, p_sclerosed
+from gloinone.records import Glomerulus, SlideResult
+
+MEASUREMENTS = (
+    "det_score",
+    "score",
+    *PROBABILITY_COLUMNS,
+    "p_sclerosed",
+    "diameter_um",
+    "area_um2",
+    "perimeter_um",
+    "circularity",
+)
+"""Columns of glomeruli.csv that a region carries along."""
+
+
+def glomerulus_regions(result: SlideResult, shape: OutputShape = "outline") -> list[Region]:
+    """One region per glomerulus, by number; its measures are the numbers of glomeruli.csv, to the digit."""
+    glomeruli = sorted(result.glomeruli, key=lambda glomerulus: glomerulus.number)
+    rows = glomerulus_rows(result)
+    regions = []
+    for g, row in zip(glomeruli, rows, strict=True):
+        measures = {name: float(row[name]) for name in MEASUREMENTS if row[name]}
+        regions.append(_region(g, shape, measures))
+    return regions
+
+
+def _region(g: Glomerulus, shape: OutputShape, measures: dict[str, float]) -> Region:
+    probability = g.candidate.probabilities[CLASSES.index(g.label)]
+    sclerosed = p_sclerosed(g.candidate.probabilities)
+    detection = g.candidate.detection
+    # rounded as in the tables, so that a file made from them later is the same
+    cx, cy, radius = (round(v, DECIMALS) for v in (detection.cx, detection.cy, detection.radius))
+    box = (cx - radius, cy - radius, cx + radius, cy + radius) if shape == "ellipse" else None
+    ring = g.outline.ring
+    if box:
+        ring = ellipse_ring(box)
+    elif shape == "polygon":
+        ring = circle_ring(cx, cy, radius)
+    return Region(
+        ring=ring,
+        label=g.label,
+        text=f"{g.id} {probability:.2f}",
+        id=g.id,
+        shape="ellipse" if box else "polygon",
+        box=box,
+        measures=measures,
+        properties={
+            "Description": f"{g.label}; p_sclerosed {sclerosed:.2f}; score {g.candidate.score:.2f}",
+            "Probability": f"{probability:.4f}",
+        },
+    )
