@@ -1,0 +1,45 @@
+"""A circle's surroundings as the second-stage networks see them: one framing for training and for use."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.records import Crop, Window
+from gloinone.slide.reader import Slide
+from gloinone.slide.stream import stream_windows
+
+CONTEXT_UM = 12.5
+"""Around the circle's box on every side: the published 50 px at 0.25 um/px."""
+CROP_PX = 256
+"""Edge of a crop's image."""
+QUEUED_PER_WORKER = 4
+
+
+def crop_window(cx: float, cy: float, radius: float, mpp: float, edge_px: int = CROP_PX) -> Window:
+    """The square of a circle (level-0 px) and its context as an image of ``edge_px``; ``mpp`` of level 0.
+
+    >>> crop_window(100, 200, 50, 0.25)
+    Window(x=0.0, y=100.0, width=200.0, height=200.0, width_px=256, height_px=256)
+    """
+    half = radius + CONTEXT_UM / mpp
+    return Window(cx - half, cy - half, 2 * half, 2 * half, edge_px, edge_px)
+
+
+def stream_crops(
+    slide: Slide, circles: NDArray[np.floating[Any]], workers: int
+) -> Generator[Crop | None, None, None]:
+    """Crops of circles (N, 3 or more columns: cx, cy, radius, ...; level-0 px), in their order; None: unreadable."""
+    windows = (crop_window(float(c[0]), float(c[1]), float(c[2]), slide.info.mpp) for c in circles)
+    reads = stream_windows(slide, windows, workers, workers * QUEUED_PER_WORKER)
+    try:
+        for read in reads:
+            yield None if read is None else Crop(read.window, read.pixels, read.scanned)
+    finally:
+        reads.close()
+
+
+def read_crops(slide: Slide, circles: NDArray[np.floating[Any]], workers: int) -> list[Crop | None]:
+    """All crops of ``stream_crops`` at once."""
+    return list(stream_crops(slide, circles, workers))

@@ -1,0 +1,142 @@
+"""Reads windows in threads and hands them out in order; at most a queue's length is held in memory.
+
+After one failed read an OpenSlide handle fails for good, and with it every read under way on it. So a failure says
+nothing about the window until the window has been read again, alone, on a handle of its own: only what fails there
+too is unread. A file that cannot be opened again ends the stream with SlideUnreadableError: the slide has failed.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+from gloinone.errors import SlideUnreadableError
+from gloinone.records import Mask, Pixels, Window
+from gloinone.slide.reader import Read, Slide
+from gloinone.slide.tiles import Tile, TilePlan
+
+
+@dataclass(frozen=True)
+class TileRead:
+    """A tile and its pixels; what could not be read has none, and is never taken for white."""
+
+    tile: Tile
+    window: Window
+    """What was read exactly: the tile's window rounded to whole pixels of the pyramid level."""
+    pixels: Pixels | None
+    """None: unread, on a fresh handle too."""
+    scanned: Mask | None
+    """False where the scanner recorded nothing."""
+
+
+def stream_tiles(
+    slide: Slide, plan: TilePlan, workers: int, queue_size: int
+) -> Generator[TileRead, None, None]:
+    """Every tile of the plan, in its order. Closing the generator stops the threads."""
+    windows = (tile.window for tile in plan.tiles)
+    reads = stream_windows(slide, windows, workers, queue_size)
+    try:
+        for tile, read in zip(plan.tiles, reads, strict=True):
+            if read is None:
+                yield TileRead(tile, tile.window, None, None)
+            else:
+                yield TileRead(tile, read.window, read.pixels, read.scanned)
+    finally:
+        reads.close()
+
+
+def stream_windows(
+    slide: Slide, windows: Iterable[Window], workers: int, queue_size: int
+) -> Generator[Read | None, None, None]:
+    """Windows in the order given, None for each that is unreadable on a fresh handle.
+
+    ``slide`` stays the caller's to close; handles opened here are closed here. Raises what a read raises, except
+    SlideUnreadableError of the window itself.
+    """
+    if workers < 1 or queue_size < 1:
+        raise ValueError(f"cannot read with {workers} workers and a queue of {queue_size}")
+    handles = _Handles(slide)
+    pending: deque[Future[Read | None]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    try:
+        for window in windows:
+            if len(pending) >= queue_size:
+                yield pending.popleft().result()
+            pending.append(pool.submit(handles.read, window))
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        handles.close()
+
+
+def _read(slide: Slide, window: Window) -> Read:
+    return slide.read_window(
+        window.x, window.y, window.width, window.height, window.width_px, window.height_px
+    )
+
+
+class _Handles:
+    """One shared handle for all threads, replaced when it has failed."""
+
+    def __init__(self, slide: Slide) -> None:
+        self._callers = slide
+        self._shared = slide
+        self._readers: dict[int, int] = {}
+        """Reads under way, by id of the handle: one in use is not closed."""
+        self._lock = Lock()
+
+    def read(self, window: Window) -> Read | None:
+        """None when a fresh handle, used for nothing else, cannot read it either."""
+        with self._lease() as shared:
+            try:
+                return _read(shared, window)
+            except SlideUnreadableError:
+                pass
+        fresh = self._callers.reopen()
+        try:
+            read = _read(fresh, window)
+        except SlideUnreadableError:
+            fresh.close()
+            self._replace(shared, self._callers.reopen())
+            return None
+        except BaseException:
+            fresh.close()
+            raise
+        self._replace(shared, fresh)
+        return read
+
+    @contextmanager
+    def _lease(self) -> Iterator[Slide]:
+        with self._lock:
+            slide = self._shared
+            self._readers[id(slide)] = self._readers.get(id(slide), 0) + 1
+        try:
+            yield slide
+        finally:
+            with self._lock:
+                self._readers[id(slide)] -= 1
+                self._close_if_done(slide)
+
+    def _replace(self, failed: Slide, fresh: Slide) -> None:
+        """The first thread that met the failure puts its fresh handle in place; the others' are not needed."""
+        with self._lock:
+            if self._shared is failed:
+                self._shared = fresh
+                self._close_if_done(failed)
+            else:
+                fresh.close()
+
+    def _close_if_done(self, slide: Slide) -> None:
+        """Under the lock; the handle that is shared and the one of the caller stay open."""
+        if slide is not self._shared and not self._readers.get(id(slide)):
+            del self._readers[id(slide)]
+            if slide is not self._callers:
+                slide.close()
+
+    def close(self) -> None:
+        """After the threads have ended."""
+        if self._shared is not self._callers:
+            self._shared.close()
