@@ -1,4 +1,4 @@
-"""Pictures of single glomeruli with wide surroundings, from which trainings cut crops as the job would see them.
+"""Pictures of single glomeruli with wide surroundings: trainings cut from them what the job would see.
 
 A patch is a square around a circle (the glomerulus meant, or something that is none), scaled so that the crop
 the job would read of that circle has an edge of ``CROP_IN_PATCH_PX``. A training frames each patch a little
@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ CROP_IN_PATCH_PX = 200
 SPREAD = PATCH_PX / CROP_IN_PATCH_PX
 UNKNOWN = 255
 """Mask value where nobody said what is there."""
+_WORDS = ("labels", "groups", "slides", "sources")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ def join_patches(parts: Sequence[Patches]) -> Patches:
 def save_patches(path: Path, patches: Patches) -> None:
     """Uncompressed .npz, whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    words = {n: np.array(getattr(patches, n), np.str_) for n in ("labels", "groups", "slides", "sources")}
+    words: dict[str, Any] = {n: np.array(getattr(patches, n), np.str_) for n in _WORDS}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(aside, pixels=patches.pixels, masks=patches.masks, radius=patches.radius, **words)
@@ -96,7 +98,7 @@ def save_patches(path: Path, patches: Patches) -> None:
 def load_patches(path: Path) -> Patches:
     """What ``save_patches`` wrote."""
     with np.load(path, allow_pickle=False) as data:
-        words = [tuple(str(w) for w in data[n]) for n in ("labels", "groups", "slides", "sources")]
+        words = [tuple(str(w) for w in data[n]) for n in _WORDS]
         return Patches(data["pixels"], data["masks"], data["radius"], *words)
 
 
@@ -157,16 +159,18 @@ def framing(
 def cut_pixels(patch: NDArray[np.uint8], affine: NDArray[np.float64], edge_px: int) -> NDArray[np.uint8]:
     """(P, P, 3) -> (edge, edge, 3); what lies outside the patch is mirrored."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(patch, affine, (edge_px, edge_px), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    size = (edge_px, edge_px)
+    crop = cv2.warpAffine(patch, affine, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(crop, np.uint8)
 
 
 def cut_mask(mask: NDArray[np.uint8], affine: NDArray[np.float64], edge_px: int) -> NDArray[np.uint8]:
     """(P, P) -> (edge, edge); what lies outside the patch is UNKNOWN."""
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     size = (edge_px, edge_px)
-    return cv2.warpAffine(
-        mask, affine, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(UNKNOWN,)
-    )
+    border = cv2.BORDER_CONSTANT
+    cut = cv2.warpAffine(mask, affine, size, flags=flags, borderMode=border, borderValue=(UNKNOWN,))
+    return np.asarray(cut, np.uint8)
 
 
 def balanced_shares(patches: Patches) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Names each crop: normal, one of three kinds of global sclerosis, or no glomerulus."""

@@ -1,0 +1,39 @@
+"""The classifier: a ResNet (He et al. 2016) with average pooling and one linear layer."""
+
+import torch
+from torch import Tensor, nn
+
+from gloinone.errors import WeightsError
+from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
+from gloinone.weights.card import ModelCard
+
+
+class CropClassifier(nn.Module):
+    """Five logits a crop, in the order of labels.CLASSES."""
+
+    def __init__(
+        self, normalise: Normalise, backbone: ResNetFeatures, outputs: int, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(backbone.channels[-1], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, E, E) RGB 0..255 -> (B, outputs) float32 logits."""
+        features = self.backbone(self.normalise(x))[-1]  # (B, C, E/32, E/32)
+        pooled = features.float().mean(dim=(2, 3))
+        with torch.autocast(x.device.type, enabled=False):  # one small product: float32 costs nothing
+            logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+
+def build_classifier(card: ModelCard) -> CropClassifier:
+    """An untrained network as its card describes it; raises WeightsError for an unknown architecture."""
+    name = card.architecture.name
+    if name not in RESNET_CHANNELS:
+        raise WeightsError(
+            f"card {card.name}: unknown classifier {name!r}; known: {', '.join(RESNET_CHANNELS)}"
+        )
+    return CropClassifier(Normalise(card.mean, card.std), ResNetFeatures(name), len(card.labels))

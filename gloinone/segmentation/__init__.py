@@ -1,0 +1,1 @@
+"""Outlines the glomerulus in the middle of each crop."""
