@@ -7,6 +7,7 @@ that read its raw pixels see it.
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from gloinone.errors import ResolutionError, SlideSkippedError, SlideUnreadableError
 from gloinone.records import Mask, Pixels, SlideInfo
 from gloinone.slide.plain_header import Kind, PlainHeader, read_header
+from gloinone.slide.pyramid import PyramidSlide
 from gloinone.slide.resolution import Resolution, settle_mpp
-from gloinone.slide.sampling import Level, LevelRead, PyramidSlide
+from gloinone.slide.sampling import Level, LevelRead
 
 LARGEST_MEGAPIXELS = 400
 CONVERT = "convert to tiled TIFF, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
 WHITE = (255, 255, 255)
 
-Decoded = NDArray[np.uint8] | NDArray[np.uint16]
+Decoded = NDArray[np.integer[Any] | np.floating[Any]]
 
 
 class PlainPicture:
@@ -129,7 +131,7 @@ def decode(path: Path, name: str, header: PlainHeader) -> tuple[Pixels, Mask | N
 def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:
     """(H, W) grey or (H, W, 1, 3 or 4) BGR(A), 8 or 16 bits, to RGB on white and what was scanned."""
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
     if image.dtype != np.uint8:
         raise SlideUnreadableError(
             f"{name}: pixels of type {image.dtype}; save it as RGB with 8 bits a channel"

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
 
 import cv2
 import numpy as np
@@ -14,40 +12,11 @@ from gloinone.records import SlideInfo
 from gloinone.slide.dicom import largest_instance
 from gloinone.slide.plain import CONVERT, WHITE, open_plain
 from gloinone.slide.plain_header import plain_kind
+from gloinone.slide.pyramid import PyramidSlide
 from gloinone.slide.resolution import Resolution, settle_mpp
-from gloinone.slide.sampling import Level, LevelRead, PyramidSlide, Read
+from gloinone.slide.sampling import Level, LevelRead, Read, Slide
 
 __all__ = ["Level", "OpenSlideSlide", "Read", "Slide", "open_slide"]
-
-
-class Slide(Protocol):
-    """An open slide, as every stage sees it. ``sampling.PyramidSlide`` says what the methods promise."""
-
-    info: SlideInfo
-    path: Path
-    background: tuple[int, int, int]
-    """RGB that stands where nothing was scanned."""
-    levels: tuple[Level, ...]
-
-    def read_window(
-        self, x: float, y: float, width: float, height: float, width_px: int, height_px: int
-    ) -> Read:
-        """Level-0 window as an image of width_px x height_px."""
-
-    def overview(self, um_per_px: float) -> Read:
-        """The whole slide at about that resolution."""
-
-    def reopen(self) -> "Slide":
-        """A fresh handle on the same file."""
-
-    def close(self) -> None:
-        """Frees the handle, once no read is under way."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class OpenSlideSlide(PyramidSlide):
