@@ -17,7 +17,7 @@ DOCKER ?= docker
 .PHONY: help setup setup-dev demo test lint format image clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 # The stamps make a second call start at once; they are older than what they depend on after a change there.
 $(VENV)/ready: pyproject.toml constraints.txt

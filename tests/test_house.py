@@ -27,6 +27,9 @@ MODULE_OF = {
 }
 """Where the name of the import differs from that of the distribution."""
 
+INDIRECT: set[str] = set()
+"""Modules that another one loads by itself."""
+
 MODELS_MB = 160
 PICTURE_MB = 2
 
@@ -75,9 +78,10 @@ every_command = pytest.mark.parametrize("path", [(), *_leaves(program)], ids=" "
 @every_command
 def test_every_command_has_help_with_one_example(path: tuple[str, ...]) -> None:
     command = _command(path)
+    text = f"{command.help}\n\n{command.epilog or ''}"
     assert command.help
-    assert command.help.count("Example:") == 1, "help has one example"
-    example = " ".join(command.help.split("Example:")[1].split("\n\n")[0].split()).split(" ")
+    assert text.count("Example:") == 1, "help has one example"
+    example = text.split("Example:")[1].split("\n\n")[0].split()
     assert example[0] == "gloinone"
     if isinstance(command, click.Group):
         return
@@ -171,10 +175,6 @@ def test_every_import_is_a_dependency_and_every_dependency_is_imported() -> None
     modules = {MODULE_OF.get(name, name) for name in asked - {"openslide-bin"}}  # a library, not a module
     assert foreign <= modules, "imported and not asked for"
     assert modules <= foreign | INDIRECT, "asked for and not imported"
-
-
-INDIRECT = {"imagecodecs"}
-"""tifffile loads it by itself for compressed TIFF."""
 
 
 def test_the_licence_is_the_whole_text() -> None:
