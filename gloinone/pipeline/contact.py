@@ -11,14 +11,14 @@ from gloinone.pipeline.drawing import GREY, INK, WHITE, Text, draw_ring, draw_te
 from gloinone.records import Glomerulus, Pixels, SlideResult
 
 MAX_SHOWN = 200
-COLUMNS = 8
+MIN_COLUMNS, MAX_COLUMNS = 4, 8
 CELL_PX = 200
 """Edge of a crop on the sheet."""
 GAP_PX = 10
 CAPTION_PX = 44
 HEADING_PX = 44
 TITLES = {SCLEROSED: "Sclerosed", NORMAL: "Normal", NONGLOMERULAR: "Not a glomerulus (kept on request)"}
-KINDS_NOTE = "Kinds of sclerosis (obsolescent, solidified, disappearing): not validated by a pathologist."
+KINDS_NOTE = "The kinds of sclerosis are not validated by a pathologist."
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ class Group:
 
 def draw_contact(result: SlideResult) -> Pixels:
     """The contact sheet: (H, W, 3)."""
-    width_px = COLUMNS * (CELL_PX + GAP_PX) + GAP_PX
-    blocks: list[Pixels] = [_draw_group(group, width_px) for group in groups(result.glomeruli)]
+    found = groups(result.glomeruli)
+    columns = max([MIN_COLUMNS, *(min(MAX_COLUMNS, len(group.shown)) for group in found)])
+    width_px = columns * (CELL_PX + GAP_PX) + GAP_PX
+    blocks: list[Pixels] = [_draw_group(group, columns) for group in found]
     if not blocks:
         return _line("No glomerulus at or over the threshold.", width_px)
     if any(leading_group(g) == SCLEROSED for g in result.glomeruli):
@@ -80,14 +82,14 @@ def _line(words: str, width_px: int, size_px: int = 18) -> Pixels:
     return draw_texts(strip, [Text(GAP_PX, 12, words, size_px, GREY)])
 
 
-def _draw_group(group: Group, width_px: int) -> Pixels:
+def _draw_group(group: Group, columns: int) -> Pixels:
     """Heading and rows of cells."""
-    rows = -(-len(group.shown) // COLUMNS)
+    rows = -(-len(group.shown) // columns)
     step_x, step_y = CELL_PX + GAP_PX, CELL_PX + CAPTION_PX + GAP_PX
-    block = np.full((HEADING_PX + rows * step_y, width_px, 3), 255, np.uint8)
+    block = np.full((HEADING_PX + rows * step_y, columns * step_x + GAP_PX, 3), 255, np.uint8)
     texts = [Text(GAP_PX, 10, group.heading, 24)]
     for place, glomerulus in enumerate(group.shown):
-        x, y = GAP_PX + place % COLUMNS * step_x, HEADING_PX + place // COLUMNS * step_y
+        x, y = GAP_PX + place % columns * step_x, HEADING_PX + place // columns * step_y
         block[y : y + CELL_PX, x : x + CELL_PX] = _draw_crop(glomerulus)
         texts.append(Text(x, y + CELL_PX + 3, f"{glomerulus.id}  {group_words(glomerulus)}", 17))
         texts.append(Text(x, y + CELL_PX + 24, detail_words(glomerulus), 14, GREY))

@@ -2,11 +2,9 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from gloinone.labels import COLOURS, NONGLOMERULAR
+from gloinone.labels import COLOURS, NONGLOMERULAR, NORMAL, SCLEROSED, SCLEROSED_KINDS
 from gloinone.pipeline.drawing import (
-    GREY,
     INK,
     WHITE,
     Colour,
@@ -67,7 +65,7 @@ def draw_overlay(result: SlideResult) -> Pixels:
     thickness = max(2, round(long_side / 1300))
     for glomerulus, ring in zip(result.glomeruli, rings, strict=True):
         draw_ring(pixels, ring, COLOURS[glomerulus.label], thickness)
-    size_px = int(np.clip(long_side / 140, 15, 26))
+    size_px = int(np.clip(long_side / 140, 20, 26))
     boxes = np.array([[*r.min(axis=0), *r.max(axis=0)] for r in rings], np.float64).reshape(-1, 4)
     pixels = draw_texts(pixels, _labels(result, boxes, size_px, (width_px, height_px)))
     return np.vstack([pixels, draw_foot(result, width_px, um_per_px)])
@@ -125,45 +123,49 @@ def _labels(result: SlideResult, boxes: Boxes, size_px: int, size: tuple[int, in
 
 def draw_foot(result: SlideResult, width_px: int, um_per_px: float) -> Pixels:
     """Scale bar and legend on white, as many lines as the width asks for: (H, width_px, 3)."""
-    size_px = int(np.clip(width_px / 100, 15, 26))
-    pad, line_px = size_px, int(size_px * 1.9)
+    size_px = int(np.clip(width_px / 90, 15, 26))
+    pad, line_px, indent = size_px, int(size_px * 1.9), size_px // 2
     bar_mm, bar_px = scale_bar(width_px, um_per_px)
-    items: list[tuple[Colour | None, str]] = [(None, f"{bar_mm:g} mm")]
-    items += [
-        (colour, f"{label} {result.count(label)}")
-        for label, colour in COLOURS.items()
-        if label != NONGLOMERULAR or result.count(label)
-    ]
-    items.append((TISSUE_LINE, "tissue"))
-    if result.unread:
-        items.append((UNREAD_LINE, "hatched: not read"))
-    x, y, texts, swatches = pad, pad // 2, [], []
-    for colour, words in items:
-        swatch_px = bar_px if colour is None else size_px
-        needed = swatch_px + size_px // 2 + text_width(words, size_px)
+    texts = [Text(pad + bar_px + indent, indent, f"{bar_mm:g} mm", size_px)]
+    x, y = pad + bar_px + indent + text_width(texts[0].words, size_px) + 2 * pad, indent
+    swatches: list[tuple[Colour, int, int]] = []
+    for colour, words in legend(result):
+        offset = 0 if colour is None else size_px + indent
+        needed = offset + text_width(words, size_px)
         if x > pad and x + needed > width_px - pad:
             x, y = pad, y + line_px
-        swatches.append((colour, x, y, swatch_px))
-        texts.append(Text(x + swatch_px + size_px // 2, y, words, size_px, INK if colour else GREY))
+        if colour is not None:
+            swatches.append((colour, x, y + size_px // 8))
+        texts.append(Text(x + offset, y, words, size_px))
         x += needed + 2 * pad
     foot = np.full((y + line_px, width_px, 3), 255, np.uint8)
-    for colour, left, top, swatch_px in swatches:
-        _draw_swatch(foot, colour, left, top + size_px // 8, (swatch_px, size_px))
+    _draw_bar(foot[indent : indent + line_px, pad : pad + bar_px], size_px)
+    for colour, left, top in swatches:
+        foot[top : top + size_px, left : left + size_px] = INK
+        foot[top + 1 : top + size_px - 1, left + 1 : left + size_px - 1] = colour
     return draw_texts(foot, texts)
 
 
-def _draw_swatch(
-    foot: NDArray[np.uint8], colour: Colour | None, x: int, y: int, size: tuple[int, int]
-) -> None:
-    """A cased square of the colour; the scale bar, with its ends, for None."""
-    width, height = size
-    if colour is None:
-        middle = y + height // 2
-        foot[middle - 1 : middle + 2, x : x + width] = INK
-        foot[y + height // 4 : y + height - height // 4, [x, x + 1, x + width - 2, x + width - 1]] = INK
-        return
-    foot[y : y + height, x : x + width] = INK
-    foot[y + 1 : y + height - 1, x + 1 : x + width - 1] = colour
+def legend(result: SlideResult) -> list[tuple[Colour | None, str]]:
+    """Colours and what they mean, with counts; normal and sclerosed lead. None: words without a colour."""
+    n_sclerosed = sum(result.count(kind) for kind in SCLEROSED_KINDS)
+    items: list[tuple[Colour | None, str]] = [
+        (COLOURS[NORMAL], f"{NORMAL} {result.count(NORMAL)}"),
+        (None, f"{SCLEROSED} {n_sclerosed}" + (", of kinds not validated:" if n_sclerosed else "")),
+    ]
+    kinds = (*SCLEROSED_KINDS, NONGLOMERULAR)
+    items += [(COLOURS[kind], f"{kind} {result.count(kind)}") for kind in kinds if result.count(kind)]
+    items.append((TISSUE_LINE, "border of tissue"))
+    if result.unread:
+        items.append((UNREAD_LINE, "hatched: not read"))
+    return items
+
+
+def _draw_bar(strip: Pixels, size_px: int) -> None:
+    """A bar with its ends across the whole strip."""
+    middle = size_px * 5 // 8
+    strip[middle - 1 : middle + 2] = INK
+    strip[size_px * 3 // 8 : size_px * 7 // 8, [0, 1, -2, -1]] = INK
 
 
 def scale_bar(width_px: int, um_per_px: float) -> tuple[float, int]:
