@@ -1,0 +1,95 @@
+"""Scene to pixels: dye is painted, textured, blurred as a lens does, and lit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.drawn.stains import DYE_FULL, Palette, colour
+from gloinone.drawn.strokes import Element, Painter
+from gloinone.drawn.texture import dye_texture, sample_texture
+from gloinone.records import Pixels, Points
+
+INTERSTITIUM = (0.03, 0.12, 0.24)
+_FINEST_DETAIL_UM = 1.0
+"""Coarser drawings are made at about this and averaged down, as a scanner's own pyramid is."""
+_LENS_UM = 0.32
+_STRIP = 512
+
+
+@dataclass(frozen=True)
+class Glass:
+    """Colours and noise of one slide."""
+
+    palette: Palette
+    seed: int
+
+    @cached_property
+    def texture(self) -> NDArray[np.uint8]:
+        """See texture.dye_texture."""
+        return dye_texture(self.seed)
+
+    @cached_property
+    def grain(self) -> NDArray[np.float32]:
+        """(1024, 1024, 3) noise of the camera in grey levels, repeats."""
+        rng = np.random.default_rng((self.seed, 3))
+        grey = rng.normal(0, 1.3, (1024, 1024, 1))
+        return np.asarray(grey + rng.normal(0, 0.8, (1024, 1024, 3)), np.float32)
+
+
+def render(
+    elements: Sequence[Element],
+    tissue: Sequence[Points],
+    glass: Glass,
+    mpp: float,
+    box_px: tuple[int, int, int, int],
+) -> Pixels:
+    """(H, W, 3) the pixels x, y, width, height of the plane whose pixel is `mpp` microns."""
+    x, y, width, height = box_px
+    times = max(1, int(np.ceil(mpp / _FINEST_DETAIL_UM - 1e-9)))
+    fine_mpp = mpp / times
+    margin = int(np.ceil(4 * _LENS_UM / fine_mpp))
+    left, top = x * times - margin, y * times - margin
+    shape = (height * times + 2 * margin, width * times + 2 * margin)
+    dyes = _dyes(elements, tissue, glass, fine_mpp, (left, top, shape[1], shape[0]))
+    dyes = cv2.GaussianBlur(dyes, (0, 0), _LENS_UM / fine_mpp) if _LENS_UM / fine_mpp > 0.3 else dyes
+    dyes = dyes[margin : shape[0] - margin, margin : shape[1] - margin]
+    if times > 1:
+        dyes = cv2.resize(dyes, (width, height), interpolation=cv2.INTER_AREA)
+    return _lit(np.ascontiguousarray(dyes), glass, (x, y))
+
+
+def _dyes(
+    elements: Sequence[Element],
+    tissue: Sequence[Points],
+    glass: Glass,
+    mpp: float,
+    box: tuple[int, int, int, int],
+) -> NDArray[np.uint8]:
+    left, top, width, height = box
+    origin = (left * mpp, top * mpp)
+    dyes = np.empty((height, width, 3), np.uint8)
+    dyes[:] = [round(amount * DYE_FULL) for amount in INTERSTITIUM]
+    Painter(dyes, origin, mpp).paint(elements)
+    texture = sample_texture(glass.texture, origin, (width, height), mpp)
+    cv2.multiply(dyes, texture, dst=dyes, scale=1 / 128)
+    inside = np.zeros((height, width), np.uint8)
+    for ring in tissue:
+        fixed = np.rint(((ring - origin) / mpp - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(inside, [fixed], 255, cv2.LINE_AA, 4)
+    return np.asarray(cv2.multiply(dyes, cv2.merge([inside] * 3), dst=dyes, scale=1 / 255))
+
+
+def _lit(dyes: NDArray[np.uint8], glass: Glass, corner: tuple[int, int]) -> Pixels:
+    """Strip by strip, so that no whole-slide float array is made."""
+    height, width = dyes.shape[:2]
+    pixels = np.empty_like(dyes)
+    columns = (np.arange(width) + corner[0]) % 1024
+    for top in range(0, height, _STRIP):
+        rows = (np.arange(top, min(top + _STRIP, height)) + corner[1]) % 1024
+        grain = glass.grain[rows][:, columns]
+        pixels[top : top + _STRIP] = colour(dyes[top : top + _STRIP], glass.palette, grain)
+    return pixels

@@ -1,0 +1,62 @@
+"""Seeded noise in microns: granules, chromatin and fibres, the same at every magnification."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_EDGE = 1024
+_LATTICE_UM = 0.5
+"""Spacing of the noise; the field repeats after 512 um, which slower noise hides."""
+
+
+def _waves(
+    rng: np.random.Generator, sigma_um: tuple[float, float], edge: int, lattice_um: float
+) -> NDArray[np.float64]:
+    """(edge, edge) periodic noise of variance 1, blurred by sigma (x, y) microns."""
+    frequency = np.fft.fftfreq(edge, lattice_um)
+    x, y = frequency[None, : edge // 2 + 1], frequency[:, None]
+    blur = np.exp(-2 * np.pi**2 * ((sigma_um[0] * x) ** 2 + (sigma_um[1] * y) ** 2))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((edge, edge))) * blur, s=(edge, edge))
+    return np.asarray((field - field.mean()) / field.std())
+
+
+def dye_texture(seed: int) -> NDArray[np.uint8]:
+    """(1024, 1024, 3) periodic factors for the three dyes, 128 is 1, a pixel per 0.5 um."""
+    rng = np.random.default_rng(seed)
+    layers: tuple[tuple[tuple[float, float, float], ...], ...] = (
+        ((0.16, 0.6, 0.6), (0.10, 1.5, 1.5)),
+        ((0.09, 0.6, 0.6), (0.09, 2.0, 2.0), (0.06, 9.0, 9.0)),
+        ((0.09, 0.7, 0.7), (0.08, 0.8, 4.0), (0.08, 4.0, 0.8), (0.06, 9.0, 9.0)),
+    )
+    fields = [
+        1 + sum(share * _waves(rng, (sx, sy), _EDGE, _LATTICE_UM) for share, sx, sy in dye) for dye in layers
+    ]
+    return np.clip(np.stack(fields, axis=-1) * 128, 0, 255).astype(np.uint8)
+
+
+def sample_texture(
+    texture: NDArray[np.uint8], origin_um: tuple[float, float], size: tuple[int, int], mpp: float
+) -> NDArray[np.uint8]:
+    """The texture over a window of `size` (width, height) px."""
+    step = mpp / _LATTICE_UM
+    left, top = (o / _LATTICE_UM + (step - 1) / 2 for o in origin_um)
+    sampling = np.array([[step, 0, left % _EDGE], [0, step, top % _EDGE]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(texture, sampling, size, flags=flags, borderMode=cv2.BORDER_WRAP), np.uint8
+    )
+
+
+def slow_field(seed: int, size_um: tuple[float, float], scale_um: float) -> NDArray[np.float64]:
+    """(rows, columns) smooth noise of variance 1, a value per `scale_um` / 4, over at least `size_um`."""
+    step = scale_um / 4
+    edge = 2 * int(np.ceil((max(size_um) / step + 8) / 2))
+    return _waves(np.random.default_rng(seed), (scale_um, scale_um), edge, step)
+
+
+def at_points(
+    field: NDArray[np.float64], scale_um: float, points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Values of a slow field at (N, 2) microns, nearest."""
+    index = np.clip((points / (scale_um / 4)).astype(int), 0, len(field) - 1)
+    return np.asarray(field[index[:, 1], index[:, 0]])
