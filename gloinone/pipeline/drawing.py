@@ -21,7 +21,9 @@ GREY: Colour = (96, 96, 104)
 WHITE: Colour = (255, 255, 255)
 SUBPIXEL_BITS = 4
 """cv2 takes fixed-point vertices: 1/16 px."""
-PNG_LEVEL = 6
+PNG_LEVEL = 1
+"""Of crops: level 6 takes four times as long and saves 3 %."""
+MASK_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def jpeg_bytes(pixels: Pixels, quality: int = 82) -> bytes:
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     """PNG of (H, W, 3) RGB or (H, W) grey, without metadata."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=PNG_LEVEL)
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=MASK_LEVEL if pixels.ndim == 2 else PNG_LEVEL)
     return stream.getvalue()
 
 

@@ -140,7 +140,7 @@ def view_slide(out: Path, place: int, slide: ReportSlide, max_bytes: int) -> Sli
         anchor=f"slide-{place + 1}",
         name=shown(slide.name),
         status=slide.status,
-        reason=shown(slide.reason),
+        reason=shown(slide.reason.removeprefix(f"{slide.name}: ")),
         notes=tuple(map(shown, slide.notes)),
         numbers={c.name: slide.number(c.name) for c in SUMMARY if c.kind in ("int", "float")},
         links={
