@@ -63,9 +63,10 @@ class Claims:
             beating.stop()
             claim.release()
 
-    def holder(self, key: str) -> Holder | None:
-        """Who has a slide, dead or alive."""
-        return read_holder(self._path(key))
+    def is_held(self, key: str) -> bool:
+        """Is a process that lives at work on the slide?"""
+        holder = read_holder(self._path(key))
+        return holder is not None and not self._is_dead(holder)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gloinone.pipeline.atomic import sync_folder, write_atomic
-from gloinone.pipeline.layout import LOG, NEW, OLD, STATE, SlidePlace
+from gloinone.pipeline.layout import LOG, NEW, OLD, STATE, WORK, SlidePlace
 from gloinone.pipeline.state import State, file_sha256
 
 PROTECTED = (".xml", ".geojson")
@@ -24,7 +24,7 @@ Stamps = dict[str, tuple[int, int, int]]
 """Inode, size and time of each file by its path in the folder: changes when somebody saves it."""
 
 
-class ChangedMeanwhile(Exception):
+class ChangedMeanwhileError(Exception):
     """Somebody saved a file in the old folder while it was being replaced; look at it again."""
 
 
@@ -35,18 +35,33 @@ class Kept:
     stamps: Stamps
     """Of the old folder, taken before it was looked at."""
     notes: tuple[str, ...]
+    linked: tuple[str, ...]
+    """Files of a person, now in the new folder too."""
+    renamed: dict[str, str]
+    """New files that stepped aside: what they were called and are called now."""
 
 
 def begin(place: SlidePlace) -> Path:
     """An empty folder, hidden beside the results, to write new ones into. Raises OSError."""
-    folder = place.slides / f"{NEW}{place.key}-{secrets.token_hex(4)}"
+    folder = place.work / f"{NEW}{place.key}-{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
     return folder
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in a folder of ours. Raises OSError."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def discard(folder: Path) -> None:
     """Remove a folder of ours, as far as that is possible now; ``repair`` does the rest."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def unfinished_keys(out: Path) -> set[str]:
+    """Slides of which something unfinished lies about: at work now, or left by a run that died."""
+    return {path.name.split("-")[1] for path in (out / WORK).glob("*-*-*")}
 
 
 def repair(place: SlidePlace) -> None:
@@ -64,18 +79,27 @@ def repair(place: SlidePlace) -> None:
 def keep_foreign(place: SlidePlace, old_state: State | None, new: Path) -> Kept:
     """Link what is a person's from the old folder into the new one; new files step aside. Raises OSError."""
     stamps = stamp_files(place.folder)
-    notes = []
+    notes, renamed = [], {}
     foreign = [name for name in sorted(stamps) if _is_foreign(place.folder / name, name, old_state, new)]
     for name in foreign:
         target = new / name
         if target.exists():
             aside = _step_aside(target, taken={new / other for other in foreign})
+            renamed[name] = aside.relative_to(new).as_posix()
             notes.append(f"{name} was edited by hand and is kept; the new one is {aside.name}")
         elif name.endswith(PROTECTED):
             notes.append(f"{name} was edited by hand and is kept")
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(place.folder / name, target)
-    return Kept(stamps, tuple(notes))
+    return Kept(stamps, tuple(notes), tuple(foreign), renamed)
+
+
+def put_back(kept: Kept, new: Path) -> None:
+    """Undo ``keep_foreign``, to look at the old folder again. Raises OSError."""
+    for name in kept.linked:
+        (new / name).unlink()
+    for name, aside in kept.renamed.items():
+        (new / aside).rename(new / name)
 
 
 def _is_foreign(path: Path, name: str, state: State | None, new: Path) -> bool:
@@ -131,26 +155,26 @@ def exchange(place: SlidePlace, new: Path, stamps: Stamps) -> None:
 
     Raises
     ------
-    ChangedMeanwhile
+    ChangedMeanwhileError
         With the old folder back in its place.
     OSError
     """
     place.folder.parent.mkdir(parents=True, exist_ok=True)
-    old = place.slides / f"{OLD}{place.key}-{secrets.token_hex(4)}"
+    old = place.work / f"{OLD}{place.key}-{secrets.token_hex(4)}"
     if place.folder.exists():
         place.folder.rename(old)
         if stamp_files(old) != stamps:
             old.rename(place.folder)
-            raise ChangedMeanwhile
+            raise ChangedMeanwhileError
     elif stamps:
-        raise ChangedMeanwhile
+        raise ChangedMeanwhileError
     new.rename(place.folder)
     sync_folder(place.folder.parent)
-    sync_folder(place.slides)
+    sync_folder(place.work)
     if old.exists():
-        refuse = old.with_name(old.name.replace(OLD, NEW, 1))
-        old.rename(refuse)  # a name that is never brought back
-        discard(refuse)
+        condemned = old.with_name(old.name.replace(OLD, NEW, 1))
+        old.rename(condemned)  # a name that is never brought back
+        discard(condemned)
 
 
 def write_beside(target: Path, data: bytes, ours: str | None) -> bool:

@@ -129,18 +129,11 @@ def _state_from(data: Mapping[str, Any]) -> State:
     )
 
 
-def print_input(path: Path) -> InputPrint:
-    """Of a slide: a file, a file with its folder, or a folder of DICOM files. Raises OSError."""
-    if path.is_dir():
-        return _print_files(_files_below(path, recursive=False))
-    if path.suffix.lower() in COMPANION_FOLDERS and path.with_suffix("").is_dir():
-        return _print_files([path, *_files_below(path.with_suffix(""), recursive=True)])
-    return _print_file(path)
-
-
-def _files_below(folder: Path, recursive: bool) -> list[Path]:
-    found = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+def print_input(files: Sequence[Path]) -> InputPrint:
+    """Of a slide: its file, with the folder that belongs to it, or the files of its series. Raises OSError."""
+    companions = [path.with_suffix("") for path in files if path.suffix.lower() in COMPANION_FOLDERS]
+    below = [path for folder in companions for path in sorted(folder.rglob("*")) if path.is_file()]
+    return _print_files([*files, *below]) if below or len(files) > 1 else _print_file(files[0])
 
 
 def _print_file(path: Path) -> InputPrint:

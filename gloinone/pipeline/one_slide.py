@@ -1,0 +1,179 @@
+"""One slide of a run: analysed into a private folder, accounted for, and put in its place."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from gloinone.annotations.tables import MadeWith, summary_row, summary_row_without_result
+from gloinone.errors import OutputError, SlideUnreadableError
+from gloinone.pipeline.atomic import reason, sync_tree, write_atomic
+from gloinone.pipeline.exchange import (
+    ChangedMeanwhileError,
+    exchange,
+    hash_protected,
+    keep_foreign,
+    put_back,
+    stamp_files,
+    write_beside,
+)
+from gloinone.pipeline.layout import LOG, STATE, file_stem
+from gloinone.pipeline.save import SaveOptions, write_slide
+from gloinone.pipeline.slide_log import SlideLog
+from gloinone.pipeline.state import InputPrint, State, file_sha256, print_input, read_state, state_bytes
+from gloinone.pipeline.tasks import Analyse, SlideTask
+from gloinone.records import SlideInfo, Status
+from gloinone.slide.reader import open_slide
+
+logger = logging.getLogger(__name__)
+
+EXCHANGE_TRIES = 20
+"""Times somebody may save a file just while it is looked at."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of a slide, before it is put in place."""
+
+    status: Status
+    reason: str
+    input: InputPrint | None
+    row: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """How to finish a slide; the same for all slides of a run."""
+
+    device: Callable[[], str]
+    xml_beside_slide: bool
+    shield: Callable[[], contextlib.AbstractContextManager[None]]
+    """No signal interrupts what is done in it."""
+
+
+def analyse_slide(
+    task: SlideTask,
+    folder: Path,
+    save: SaveOptions,
+    load: Callable[[], Analyse],
+    on_tile: Callable[[int, int], None],
+    on_open: Callable[[SlideInfo], None],
+) -> Account:
+    """Open, analyse and write one slide into an empty folder. Raises whatever goes wrong."""
+    try:
+        before = print_input(task.slide.files)
+    except OSError as error:
+        raise SlideUnreadableError(
+            f"{task.name}: cannot be read ({reason(error)}); is it still there?"
+        ) from error
+    with open_slide(task.slide.path, task.name, task.resolution, task.slide.walked) as slide:
+        on_open(slide.info)
+        result = load()(slide, on_tile)
+    with contextlib.suppress(OSError):
+        if print_input(task.slide.files) != before:
+            raise SlideUnreadableError(f"{task.name}: changed while it was read; run again")
+    began = time.monotonic()
+    place = task.place.folder.relative_to(task.place.out).as_posix()
+    write_slide(folder, result, save, place)
+    row = summary_row(result, made_with(task))
+    seconds = {**result.seconds, "write": round(time.monotonic() - began, 3)}
+    return Account(result.status, row["reason"], before, row, result.notes, seconds)
+
+
+def made_with(task: SlideTask) -> MadeWith:
+    """The last columns of the slide's row."""
+    models = task.basis.models
+    return MadeWith(
+        models.get("detector", ""),
+        models.get("classifier", ""),
+        models.get("segmenter", ""),
+        task.basis.version,
+    )
+
+
+def account_without_result(
+    task: SlideTask, status: Literal["failed", "skipped"], why: str, info: SlideInfo | None
+) -> Account:
+    """Of a slide that failed or is none of ours; ``why`` without its name, in one line."""
+    why = " ".join(why.removeprefix(f"{task.name}: ").split())
+    known: InputPrint | None = None
+    with contextlib.suppress(OSError):
+        known = print_input(task.slide.files)
+    return Account(
+        status, why, known, summary_row_without_result(task.name, status, why, made_with(task), info)
+    )
+
+
+def finish(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
+    """Complete the folder and put it in its place.
+
+    Raises OSError and OutputError for what cannot be written; what was in place is then there still.
+    """
+    ours = sorted(stamp_files(folder))
+    before = read_state(task.place.folder)
+    beside, notes = _beside(task, folder, before, how)
+    for _ in range(EXCHANGE_TRIES):
+        kept = keep_foreign(task.place, before, folder)
+        for note in (*notes, *kept.notes):
+            logger.warning("%s: %s", task.name, note, extra={"event": "kept", "slide": task.name})
+        outputs = tuple(sorted(kept.renamed.get(name, name) for name in ours))
+        state = State(
+            slide=task.name,
+            status=account.status,
+            reason=account.reason,
+            input=account.input,
+            basis=task.basis,
+            row=account.row,
+            notes=(*account.notes, *notes, *kept.notes),
+            files=hash_protected(folder, outputs),
+            beside=beside,
+            outputs=outputs,
+            device=how.device(),
+            times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
+        )
+        (folder / LOG).write_bytes(log.data())
+        (folder / STATE).write_bytes(state_bytes(state))
+        sync_tree(folder)
+        try:
+            with how.shield():
+                exchange(task.place, folder, kept.stamps)
+            return state
+        except ChangedMeanwhileError:
+            put_back(kept, folder)
+            before = read_state(task.place.folder)
+    raise OutputError(
+        f"{task.place.folder}: somebody keeps changing it; close what writes there and run again"
+    )
+
+
+def _beside(
+    task: SlideTask, folder: Path, before: State | None, how: Finishing
+) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Put the XML beside the slide if that is wanted: hashes for state.json, and notes."""
+    known = before.beside if before else {}
+    xml = folder / f"{file_stem(task.name)}.xml"
+    if not how.xml_beside_slide or not xml.exists():
+        return known, ()
+    target = task.slide.path.with_name(xml.name)
+    if write_beside(target, xml.read_bytes(), known.get(target.name)):
+        return {target.name: str(file_sha256(xml))}, ()
+    return known, (f"{target.name} beside the slide is not ours or was edited, and stays as it is",)
+
+
+def ensure_beside(task: SlideTask) -> None:
+    """Put the XML of a slide that was done before beside it. Raises OutputError."""
+    state = read_state(task.place.folder)
+    xml = task.place.folder / f"{file_stem(task.name)}.xml"
+    if state is None or (ours := state.files.get(xml.name)) is None or file_sha256(xml) != ours:
+        return
+    target = task.slide.path.with_name(xml.name)
+    if not write_beside(target, xml.read_bytes(), state.beside.get(target.name)):
+        logger.warning("%s: %s beside the slide is not ours or was edited, and stays", task.name, target.name)
+    elif state.beside.get(target.name) != ours:
+        write_atomic(task.place.folder / STATE, state_bytes(replace(state, beside={target.name: ours})))

@@ -1,0 +1,254 @@
+"""Many slides: each is done once, by whichever run comes first; a bad one is recorded and the rest go on."""
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gloinone.errors import GloInOneError, OutputError, SlideSkippedError, WeightsError
+from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
+from gloinone.pipeline.claims import Claim, Claims
+from gloinone.pipeline.exchange import begin, discard, empty, repair, unfinished_keys
+from gloinone.pipeline.interrupts import Interrupts
+from gloinone.pipeline.layout import CLAIMS, STATE
+from gloinone.pipeline.merge import merge
+from gloinone.pipeline.one_slide import (
+    Account,
+    Finishing,
+    account_without_result,
+    analyse_slide,
+    ensure_beside,
+    finish,
+)
+from gloinone.pipeline.progress import Progress, Silent
+from gloinone.pipeline.run_record import now, record_path, write_record
+from gloinone.pipeline.slide_log import SlideLog
+from gloinone.pipeline.state import State, read_state
+from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge, list_work
+from gloinone.records import SlideInfo, Status
+
+logger = logging.getLogger(__name__)
+
+EXIT_DONE = 0
+EXIT_INCOMPLETE = 1
+"""Some slides failed, were read in part, or could not be recorded."""
+POLL_S = 2.0
+"""How often slides at work in another run are looked at, once nothing else is left."""
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    statuses: dict[str, Status] = field(default_factory=dict)
+    """By slide."""
+    stopped: str = ""
+    """Why the run ended before its last slide; empty if it did not."""
+
+    @property
+    def exit_status(self) -> int:
+        """0: every slide is done or skipped; 1 otherwise."""
+        bad = self.stopped or any(status in ("failed", "partial") for status in self.statuses.values())
+        return EXIT_INCOMPLETE if bad else EXIT_DONE
+
+
+def run_folder(
+    config: RunConfig, method: Method, progress: Progress | None = None, interrupts: Interrupts | None = None
+) -> Outcome:
+    """Do every slide of a folder that is not done yet, and write the tables.
+
+    Raises UsageError, WeightsError or OutputError if the run cannot start.
+    """
+    started = now()
+    work = list_work(config, method)
+    check_writable(config.out)
+    for folder in (config.out, config.out / CLAIMS, record_path(config).parent):
+        remove_abandoned(folder)
+    for sentence in work.ignored:
+        logger.info("ignored: %s", sentence, extra={"event": "ignored"})
+    write_record(config, method, started, [], None)
+    run = _Run(config, method, progress or Silent(), interrupts or Interrupts())
+    with contextlib.suppress(_StopError):
+        run.do_all(work.tasks)
+    _conclude(config, method, started, run)
+    return run.outcome
+
+
+def _conclude(config: RunConfig, method: Method, started: str, run: "_Run") -> None:
+    """Tables and record, as far as they can be written."""
+    outcome = run.outcome
+    states = [state for task in run.tasks if (state := read_state(task.place.folder)) is not None]
+    try:
+        write_record(config, method, started, states, outcome.exit_status)
+        if config.shard is None:
+            merge(config.out)
+    except GloInOneError as error:
+        outcome.stopped = outcome.stopped or str(error)
+        logger.error("%s", error, extra={"event": "tables failed"})
+
+
+class _StopError(Exception):
+    """No further slide can be recorded."""
+
+
+class _Run:
+    """The slides of one run, in order."""
+
+    def __init__(self, config: RunConfig, method: Method, progress: Progress, interrupts: Interrupts) -> None:
+        self.config = config
+        self.method = method
+        self.progress = progress
+        self.interrupts = interrupts
+        self.claims = Claims(config.out / CLAIMS)
+        self.outcome = Outcome()
+        self.tasks: tuple[SlideTask, ...] = ()
+        self._analyse: Analyse | None = None
+        self._at_start: dict[str, tuple[int, int] | None] = {}
+
+    def do_all(self, tasks: tuple[SlideTask, ...]) -> None:
+        """Every slide; those that another run has at work come last."""
+        self.tasks = tasks
+        self.progress.start(len(tasks))
+        self._repair_all()
+        self._at_start = {task.name: stamp_state(task) for task in tasks}
+        waiting = [task for task in tasks if not self._visit(task)]
+        if waiting:
+            logger.info("%d slides are at work in another run; waiting for it", len(waiting))
+        while waiting:
+            time.sleep(POLL_S)
+            waiting = [t for t in waiting if self.claims.is_held(t.place.key) or not self._visit(t)]
+
+    def _repair_all(self) -> None:
+        """Bring back what a run that died had moved aside, before anything is judged."""
+        unfinished = unfinished_keys(self.config.out)
+        for task in self.tasks:
+            if task.place.key in unfinished:
+                with self.claims.hold(task.place.key, task.name) as claim:
+                    if claim is not None:
+                        repair(task.place)
+
+    def _visit(self, task: SlideTask) -> bool:
+        """Settle one slide, or leave it to the run that has it: False."""
+        verdict = self._judge(task)
+        if not verdict.todo:
+            self._pass_over(task, verdict)
+            return True
+        with self.claims.hold(task.place.key, task.name) as claim:
+            if claim is None:
+                return False
+            repair(task.place)
+            verdict = self._judge(task)
+            if not verdict.todo:  # done by another run just before we had the claim
+                self._pass_over(task, verdict)
+                return True
+            logger.info("%s: %s", task.name, verdict.why, extra={"event": "begin", "slide": task.name})
+            self.progress.begin(task.name)
+            return self._do(task, claim)
+
+    def _judge(self, task: SlideTask) -> Verdict:
+        """As ``judge``, but what another run has settled since we started is settled, whatever came of it."""
+        if stamp_state(task) != self._at_start[task.name]:
+            state = read_state(task.place.folder)
+            if state is not None and state.basis == task.basis:
+                return Verdict(False, state.reason or "done by another run", state.status)
+        return judge(task, self.config.overwrite)
+
+    def _pass_over(self, task: SlideTask, verdict: Verdict) -> None:
+        """Count a slide that needs nothing done."""
+        if self.config.xml_beside_slide:
+            ensure_beside(task)
+        self._count(task, verdict.status or "done", verdict.why)
+
+    def _do(self, task: SlideTask, claim: Claim) -> bool:
+        """Do one slide that is ours; False if another run took us for dead meanwhile."""
+        try:
+            folder = begin(task.place)
+        except OSError as error:
+            self._cannot_record(task, error)
+            return True
+        try:
+            with SlideLog() as log:
+                account = self._attempt(task, folder)
+                if not claim.is_ours():
+                    logger.warning("%s: taken over by another run", task.name)
+                    return False
+                state = self._finish(task, folder, account, log)
+            self._count(task, state.status, state.reason or describe(state))
+        except (OSError, OutputError) as error:
+            self._cannot_record(task, error)
+        finally:
+            discard(folder)
+        return True
+
+    def _attempt(self, task: SlideTask, folder: Path) -> Account:
+        """Analyse a slide; whatever goes wrong becomes its status, and the batch goes on."""
+        seen: list[SlideInfo] = []
+        try:
+            return analyse_slide(task, folder, self.config.save, self._load, self.progress.tiles, seen.append)
+        except WeightsError:
+            raise  # not this slide's fault, and no other will fare better
+        except SlideSkippedError as error:
+            return account_without_result(task, "skipped", str(error), None)
+        except GloInOneError as error:
+            why = str(error)
+        except OSError as error:
+            why = f"{reason(error)} ({error.filename or type(error).__name__})"
+            logger.error("%s", why, exc_info=True)
+        except Exception as error:  # the one boundary around a slide
+            why = f"a fault of the program, {type(error).__name__}: {error}; its traceback is in log.txt"
+            logger.error("%s: %s", task.name, why, exc_info=True)
+        return account_without_result(task, "failed", why, seen[0] if seen else None)
+
+    def _load(self) -> Analyse:
+        """The networks, loaded when the first slide needs them."""
+        if self._analyse is None:
+            self._analyse = self.method.load()
+        return self._analyse
+
+    def _finish(self, task: SlideTask, folder: Path, account: Account, log: SlideLog) -> State:
+        """Put results in place, or, where the disk does not take them, at least say so there."""
+        how = Finishing(lambda: self.method.device, self.config.xml_beside_slide, self.interrupts.shield)
+        if account.status in ("failed", "skipped"):
+            empty(folder)
+            return finish(task, folder, account, how, log)
+        try:
+            return finish(task, folder, account, how, log)
+        except (OSError, OutputError) as error:
+            why = f"results cannot be written ({error})"
+            logger.error("%s: %s", task.name, why)
+            empty(folder)
+            return finish(task, folder, account_without_result(task, "failed", why, None), how, log)
+
+    def _cannot_record(self, task: SlideTask, error: OSError | OutputError) -> None:
+        """Not even the failure can be written down: count it, and end the run if OUT takes nothing more."""
+        self._count(task, "failed", f"cannot be recorded: {error}")
+        try:
+            check_writable(self.config.out)
+        except OutputError as full:
+            self.outcome.stopped = str(full)
+            logger.error("stopped: %s", full, extra={"event": "stopped"})
+            raise _StopError from error
+
+    def _count(self, task: SlideTask, status: Status, text: str) -> None:
+        self.outcome.statuses[task.name] = status
+        level = logging.WARNING if status in ("failed", "partial") else logging.INFO
+        extra = {"event": "end", "slide": task.name, "status": status}
+        logger.log(level, "%s: %s: %s", task.name, status, text, extra=extra)
+        self.progress.end(task.name, status, text)
+
+
+def stamp_state(task: SlideTask) -> tuple[int, int] | None:
+    """Changes when anybody settles the slide; None while nobody has."""
+    try:
+        stat = (task.place.folder / STATE).stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def describe(state: State) -> str:
+    """A result in a few words."""
+    row = state.row
+    share = f", {row['percent_sclerosed']} % sclerosed" if row.get("percent_sclerosed") else ""
+    return f"{row.get('n_glomeruli', '0')} glomeruli{share}"

@@ -1,0 +1,80 @@
+"""run.json: what was asked, with what, where, and what came of it; the report's head is made from it."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import gloinone
+from gloinone.pipeline.atomic import write_atomic
+from gloinone.pipeline.layout import RUN, RUNS
+from gloinone.pipeline.state import State
+from gloinone.pipeline.tasks import Method, RunConfig
+
+FORMAT = 1
+PROGRAM = "gloinone"
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "openslide-python", "openslide-bin")
+
+
+def record_path(config: RunConfig) -> Path:
+    """Where the record of a run lies: shards have their own each."""
+    if config.shard is None:
+        return config.out / RUN
+    return config.out / RUNS / f"{config.shard.index}-of-{config.shard.count}.json"
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_record(
+    config: RunConfig, method: Method, started: str, states: Sequence[State], exit_status: int | None
+) -> None:
+    """Write the record of a run; ``exit_status`` is None while it goes on. Raises OutputError."""
+    record = {
+        "program": PROGRAM,  # first: by this the folder is known for one of ours, and is not walked
+        "format": FORMAT,
+        "version": gloinone.__version__,
+        "status": "running" if exit_status is None else "finished",
+        "exit_status": exit_status,
+        "started": started,
+        "finished": None if exit_status is None else now(),
+        "arguments": list(config.arguments),
+        "settings": {**method.settings, **asdict(config.save), "mpp": config.mpp},
+        "shard": None if config.shard is None else asdict(config.shard),
+        "device": method.device,
+        "models": dict(method.cards),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": _versions(),
+        "counts": dict(sorted(Counter(state.status for state in states).items())),
+        "slides": [_slide(state) for state in states],
+    }
+    write_atomic(record_path(config), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def _slide(state: State) -> Mapping[str, object]:
+    return {
+        "slide": state.slide,
+        "status": state.status,
+        "mpp": float(state.row["mpp"]) if state.row.get("mpp") else None,
+        "mpp_source": state.row.get("mpp_source") or None,
+        "device": state.device,
+        "times": dict(state.times),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Of what results may depend on; read from the installed packages, none is imported."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
