@@ -1,5 +1,6 @@
 """Our glomeruli as regions, in the three shapes that XML and GeoJSON can show."""
 
+from gloinone.annotations.csv_text import Row
 from gloinone.annotations.region import DECIMALS, OutputShape, Region, ellipse_ring
 from gloinone.annotations.tables import PROBABILITY_COLUMNS, glomerulus_rows
 from gloinone.geometry import circle_ring
@@ -16,7 +17,11 @@ MEASUREMENTS = (
     "perimeter_um",
     "circularity",
 )
-"""Columns of glomeruli.csv that a region carries along."""
+"""Columns of glomeruli.csv that a region carries along as numbers."""
+METADATA = ("subtype_validated", "at_edge", "outline", "outline_flagged")
+"""Those that it carries as words; QuPath shows them from 0.5 on."""
+OWN_COLUMNS = ("Description", "Probability")
+"""Of the region table in ImageScope."""
 
 
 def glomerulus_regions(result: SlideResult, shape: OutputShape = "outline") -> list[Region]:
@@ -25,12 +30,11 @@ def glomerulus_regions(result: SlideResult, shape: OutputShape = "outline") -> l
     rows = glomerulus_rows(result)
     regions = []
     for g, row in zip(glomeruli, rows, strict=True):
-        measures = {name: float(row[name]) for name in MEASUREMENTS if row[name]}
-        regions.append(_region(g, shape, measures))
+        regions.append(_region(g, row, shape))
     return regions
 
 
-def _region(g: Glomerulus, shape: OutputShape, measures: dict[str, float]) -> Region:
+def _region(g: Glomerulus, row: Row, shape: OutputShape) -> Region:
     probability = g.candidate.probabilities[CLASSES.index(g.label)]
     sclerosed = p_sclerosed(g.candidate.probabilities)
     detection = g.candidate.detection
@@ -49,9 +53,10 @@ def _region(g: Glomerulus, shape: OutputShape, measures: dict[str, float]) -> Re
         id=g.id,
         shape="ellipse" if box else "polygon",
         box=box,
-        measures=measures,
+        measures={name: float(row[name]) for name in MEASUREMENTS if row[name]},
         properties={
             "Description": f"{g.label}; p_sclerosed {sclerosed:.2f}; score {g.candidate.score:.2f}",
             "Probability": f"{probability:.4f}",
+            "metadata": {name: row[name] for name in METADATA},
         },
     )

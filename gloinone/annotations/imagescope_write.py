@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lxml import etree
 
-from gloinone.annotations.glomerulus_region import glomerulus_regions
+from gloinone.annotations.glomerulus_region import OWN_COLUMNS, glomerulus_regions
 from gloinone.annotations.region import (
     DECIMALS,
     Annotations,
@@ -19,7 +19,6 @@ from gloinone.records import SlideInfo, SlideResult
 
 COMMON_HEADERS = ((9999, "Region"), (9997, "Length"), (9996, "Area"), (9998, "Text"))
 """Columns that every layer of ImageScope's region table has."""
-OWN_COLUMNS = ("Description", "Probability")
 
 _TYPES = {"polygon": "0", "rectangle": "1", "ellipse": "2"}
 _NOT_VALIDATED = " (kind not validated by a pathologist)"

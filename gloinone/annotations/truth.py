@@ -29,6 +29,8 @@ class Truth:
     """Whole ones, labelled by one of the classes, `sclerosed` or `glomerulus`."""
     ignored: tuple[Region, ...]
     """Cut, or marked to be ignored: neither truth nor background."""
+    others: tuple[Region, ...] = ()
+    """Marked as no glomerulus: background that is worth showing to a classifier."""
 
     def circles(self) -> NDArray[np.float64]:
         """(N, 3) cx, cy, radius of the circles of the same area."""
@@ -74,6 +76,7 @@ def read_truth(path: Path) -> Truth:
     return Truth(
         tuple(r for r, c in zip(whole, cut, strict=True) if not c),
         tuple(r for r, c in zip(whole, cut, strict=True) if c),
+        tuple(r for r in regions if not r.is_hole and r.label == NONGLOMERULAR),
     )
 
 
