@@ -15,12 +15,14 @@ from gloinone.errors import UsageError
 from gloinone.slide.companions import companions
 from gloinone.slide.dicom import read_dicom_header
 
-SLIDE_SUFFIXES = frozenset(
-    [".svs", ".svslide", ".tif", ".tiff", ".btf", ".qptiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".zvi", ".vsi", ".isyntax"]
+OPENSLIDE_SUFFIXES = frozenset(
+    (".svs", ".svslide", ".tif", ".tiff", ".btf", ".qptiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu")
 )
-"""What may be a slide; some of it OpenSlide does not open, which is better said than passed over."""
+OTHER_SLIDE_SUFFIXES = frozenset((".czi", ".zvi", ".vsi", ".isyntax"))
+"""OpenSlide may not open them: a slide that fails and says so is better than one that is passed over."""
 PLAIN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 DICOM_SUFFIXES = frozenset((".dcm", ".dicom"))
+SUFFIXES = OPENSLIDE_SUFFIXES | OTHER_SLIDE_SUFFIXES | PLAIN_SUFFIXES | DICOM_SUFFIXES
 RUN_FILE = "run.json"
 PROGRAM = b"gloinone"
 RUN_FILE_START_BYTES = 1 << 16
@@ -168,7 +170,7 @@ class _Walk:
 
 
 def _by_suffix(path: Path) -> bool:
-    return path.suffix.lower() in SLIDE_SUFFIXES | PLAIN_SUFFIXES | DICOM_SUFFIXES
+    return path.suffix.lower() in SUFFIXES
 
 
 def _is_our_output(folder: Path) -> bool:

@@ -1,0 +1,120 @@
+"""Decodes a plain picture to RGB, and refuses one that is damaged: decoders paint what is missing grey."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
+
+from gloinone.errors import SlideUnreadableError
+from gloinone.records import Mask, Pixels
+from gloinone.slide.plain_header import Kind, PlainHeader
+
+STRIP_ROWS = 1024
+"""Rows converted at a time, so that no second picture stands in memory."""
+
+Decoded = NDArray[np.integer[Any] | np.floating[Any]]
+
+
+def decode(path: Path, name: str, header: PlainHeader) -> tuple[Pixels, Mask | None]:
+    """RGB on white and what was scanned (None: all); SlideUnreadableError for what is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SlideUnreadableError(
+            f"{name}: cannot be read ({error.strerror}); is it still there?"
+        ) from error
+    problem = cut_short(header.kind, data)
+    if problem is None:
+        try:
+            decoded = _decode_tiff(data) if header.kind == "TIFF" else _decode_png_or_jpeg(data, name)
+        except (cv2.error, OSError, SyntaxError, ValueError, struct.error) as error:
+            problem = str(error).strip().splitlines()[-1]
+        else:
+            if decoded[0].shape[:2] == (header.height, header.width):
+                return decoded
+            problem = "its size is not that of its header"
+    raise SlideUnreadableError(f"{name}: a damaged {header.kind} ({problem}); copy or export it again")
+
+
+def _decode_png_or_jpeg(data: bytes, name: str) -> tuple[Pixels, Mask | None]:
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise ValueError("it does not decode")
+    return to_rgb(image, name)
+
+
+def _decode_tiff(data: bytes) -> tuple[Pixels, Mask | None]:
+    """With Pillow: OpenCV goes on silently behind a damaged strip. Its class is called directly because
+    ``Image.open`` warns of sizes that were checked already.
+    """
+    with TiffImageFile(io.BytesIO(data)) as image:
+        image.load()
+        if image.mode.startswith("I;16"):
+            grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+            return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8), None
+        if image.mode not in ("RGB", "L") and image.has_transparency_data:
+            rgba = np.asarray(image.convert("RGBA"))
+            return on_white(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
+        return np.array(image.convert("RGB")), None
+
+
+def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:
+    """(H, W) grey or (H, W, 1, 3 or 4) BGR(A), 8 or 16 bits, to RGB on white and what was scanned."""
+    if image.dtype == np.uint16:
+        image = (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise SlideUnreadableError(
+            f"{name}: pixels of type {image.dtype}; save it as RGB with 8 bits a channel"
+        )
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8), None
+    if channels == 3:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8), None
+    if channels != 4:
+        raise SlideUnreadableError(f"{name}: {channels} channels; save it as RGB")
+    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGB), np.uint8)
+    return on_white(rgb, np.asarray(image[..., 3], np.uint8))
+
+
+def on_white(rgb: Pixels, alpha: NDArray[np.uint8]) -> tuple[Pixels, Mask | None]:
+    """Picture (changed in place) with its transparency laid on white, and what was scanned."""
+    if alpha.min() == 255:
+        return rgb, None
+    for top in range(0, rgb.shape[0], STRIP_ROWS):
+        share = alpha[top : top + STRIP_ROWS, :, None].astype(np.uint16)
+        strip = rgb[top : top + STRIP_ROWS]
+        strip[:] = (strip * share + 255 * (255 - share) + 127) // 255
+    return rgb, alpha > 0
+
+
+def cut_short(kind: Kind, data: bytes) -> str | None:
+    """Why the file is known to be incomplete: decoders paint the missing part grey and say nothing."""
+    if kind == "JPEG":
+        # Inside the coded data FF D9 cannot occur but as the end; a thumbnail's own end lies before the scan.
+        return None if data.find(b"\xff\xd9", max(data.rfind(b"\xff\xda"), 0)) >= 0 else "it is cut short"
+    if kind == "PNG":
+        return _png_cut_short(data)
+    return None
+
+
+def _png_cut_short(data: bytes) -> str | None:
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            return "a checksum is wrong"
+        if data[at + 4 : at + 8] == b"IEND":
+            return None
+        at = end
+    return "it is cut short"
