@@ -22,17 +22,27 @@ MAX_OVERVIEW_PX = 12_000_000
 
 MIN_TEXTURE = 2.0
 """Grey levels of 0..255. Measured at 8 um/px: tissue of all stains at hand over 3, glass under 1.5."""
+MIN_PALE_TEXTURE, MIN_STAIN = 1.0, 10
+"""Grey levels: less texture will do where there is pink or purple stain, so that faded slides are found."""
 REACH_PX = 3
 """Texture is averaged over 2 * 3 + 1 pixels; the zone it reaches beyond the tissue is taken off again."""
-MIN_STRAND_UM = 40.0
-"""Narrower than this is a line: a cover-slip's edge, a scratch, the step to a blank area."""
-MIN_INRADIUS_UM = 36.0
-"""A piece whose largest inscribed circle is smaller holds no glomerulus: dust, debris, threads."""
+MIN_WIDTH_UM = 88.0
+"""Narrower than this holds no glomerulus: a cover-slip's edge, a scratch, a thread, the step to a blank area."""
+MIN_DETAIL, MIN_DETAILED_SHARE = 1.5, 0.3
+"""Grey levels, and the share of a piece's inner pixels that differ by them from their neighbours; tissue: over half."""
 LUMEN_MM2 = 0.02
 """A smooth hole up to this belongs to the tissue: tubules, Bowman's spaces, small vessels."""
 DENSE_HOLE_MM2 = 0.2
 """So does a larger one that is no brighter than the tissue around: collagen, a solid glomerulus, a clot."""
+INK_GREEN, INK_RED, INK_BLUE = 40, 110, 125
+"""How far the colour's channel leads (blue: over red alone). Tissue at hand, trichrome too: up to 6, 90, 113."""
+INK_TEXTURE = 10.0
+"""Tissue under ink keeps more texture than this."""
+INK_BLACK, INK_BLACK_TEXTURE = 0.2, 0.04
+"""Of the picture's white; silver-stained tissue as dark as this has more texture."""
+MIN_PEN_UM = 100.0
 STRIP_ROWS = 1024
+"""Texture is worked out in strips, which bounds memory."""
 
 
 def tissue_overview(slide: Slide, um_per_px: float | None = None) -> Overview:
@@ -55,52 +65,83 @@ def find_tissue(read: Read, mpp_overview: float) -> Mask:
 
     A damaged stretch of the overview counts as tissue: its tiles are read if they can be, and missed if they cannot.
     """
-    textured = fine_texture(read.pixels) >= MIN_TEXTURE
-    textured &= ~_ink(read.pixels)
-    filled = _fill_holes(textured, read.pixels, mpp_overview)
-    tissue = _erode(filled, REACH_PX)
-    tissue &= read.scanned
-    tissue = _open(tissue, MIN_STRAND_UM / mpp_overview)
-    tissue = _drop_thin_pieces(tissue, MIN_INRADIUS_UM / mpp_overview)
+    energy = detail_energy(read.pixels)
+    texture = local_texture(energy)
+    mean = _local_mean(read.pixels)
+    textured = (texture >= MIN_TEXTURE) | ((texture >= MIN_PALE_TEXTURE) & (_stain(mean) >= MIN_STAIN))
+    textured &= ~_ink(mean, texture, mpp_overview)
+    if not textured.any():
+        return textured if read.unread is None else read.unread.copy()
+    grey = cv2.cvtColor(read.pixels, cv2.COLOR_RGB2GRAY)
+    middle = float(np.median(grey[textured]))
+    lumens = _holes(textured, LUMEN_MM2, mpp_overview, grey > middle)
+    tissue = _erode(textured | lumens, REACH_PX) & read.scanned
+    tissue = _open(tissue, MIN_WIDTH_UM / mpp_overview)
+    tissue |= _holes(tissue, DENSE_HOLE_MM2, mpp_overview, grey <= middle) & read.scanned
+    tissue |= _holes(tissue, LUMEN_MM2, mpp_overview, None) & read.scanned
+    tissue = _drop_smooth_pieces(tissue, energy)
     return tissue if read.unread is None else tissue | read.unread
 
 
-def fine_texture(pixels: Pixels) -> NDArray[np.float32]:
-    """(H, W) root mean square, over 7 x 7 px and the channels, of what a 3 x 3 mean takes away; grey levels."""
+def detail_energy(pixels: Pixels) -> NDArray[np.float32]:
+    """(H, W) mean square over the channels of what a 3 x 3 mean takes away; grey levels squared."""
     height, width = pixels.shape[:2]
-    texture = np.empty((height, width), np.float32)
-    halo = REACH_PX + 1
+    energy = np.empty((height, width), np.float32)
     for top in range(0, height, STRIP_ROWS):
-        first, last = max(0, top - halo), min(height, top + STRIP_ROWS + halo)
+        first, last = max(0, top - 1), min(height, top + STRIP_ROWS + 1)
         strip = pixels[first:last].astype(np.float32)
-        detail = strip - cv2.blur(strip, (3, 3), borderType=cv2.BORDER_REFLECT)
-        size = 2 * REACH_PX + 1
-        energy = cv2.blur((detail * detail).mean(axis=2), (size, size), borderType=cv2.BORDER_REFLECT)
+        strip -= cv2.blur(strip, (3, 3), borderType=cv2.BORDER_REFLECT)
         rows = min(STRIP_ROWS, height - top)
-        texture[top : top + rows] = np.sqrt(energy[top - first : top - first + rows])
-    return texture
+        energy[top : top + rows] = (strip * strip).mean(axis=2)[top - first : top - first + rows]
+    return energy
 
 
-def _ink(pixels: Pixels) -> Mask:
-    return np.zeros(pixels.shape[:2], np.bool_)
+def local_texture(energy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) root of the mean energy within ``REACH_PX``; grey levels."""
+    size = 2 * REACH_PX + 1
+    return np.sqrt(np.asarray(cv2.blur(energy, (size, size), borderType=cv2.BORDER_REFLECT), np.float32))
 
 
-def _fill_holes(textured: Mask, pixels: Pixels, mpp_overview: float) -> Mask:
-    """Close lumens, and dense smooth areas that tissue surrounds; holes at the border stay open."""
-    if not textured.any():
-        return textured
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats((~textured).view(np.uint8), connectivity=4)
-    height, width = textured.shape
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    area_mm2 = stats[:, cv2.CC_STAT_AREA] * (mpp_overview / 1000) ** 2
-    enclosed = (left > 0) & (top > 0) & (right < width) & (bottom < height)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    brightness = np.bincount(pieces.ravel(), grey.ravel(), count) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    dense = brightness <= np.median(grey[textured])
-    fill = (area_mm2 <= LUMEN_MM2) | (enclosed & dense & (area_mm2 <= DENSE_HOLE_MM2))
+def _local_mean(pixels: Pixels) -> Pixels:
+    size = 2 * REACH_PX + 1
+    return np.asarray(cv2.blur(pixels, (size, size), borderType=cv2.BORDER_REFLECT), np.uint8)
+
+
+def _stain(mean: Pixels) -> NDArray[np.int16]:
+    """(H, W) how far green stays behind red and blue, more than it does where the picture is brightest."""
+    red, green, blue = (mean[..., channel].astype(np.int16) for channel in range(3))
+    tint = np.minimum(red, blue) - green
+    bright = green >= 0.97 * np.percentile(green, 99)
+    return np.asarray(tint - np.int16(np.median(tint[bright])), np.int16)
+
+
+def _ink(mean: Pixels, texture: NDArray[np.float32], mpp_overview: float) -> Mask:
+    """Strokes of a pen: of a colour that no stain has, or black; smooth; and as broad as a pen's tip."""
+    red, green, blue = (mean[..., channel].astype(np.int16) for channel in range(3))
+    strongest = np.maximum(np.maximum(red, green), blue)
+    white = float(np.percentile(strongest, 99))
+    coloured = green - np.maximum(red, blue) >= INK_GREEN
+    coloured |= red - np.maximum(green, blue) >= INK_RED
+    coloured |= blue - red >= INK_BLUE
+    black = (strongest < INK_BLACK * white) & (texture < INK_BLACK_TEXTURE * white)
+    ink = (coloured & (texture < INK_TEXTURE)) | black
+    strokes = _open(ink, MIN_PEN_UM / mpp_overview)
+    reach = _disc(2 * REACH_PX)  # the blurred border of a stroke is textured, and half of it is no longer ink
+    return np.asarray(cv2.dilate(strokes.astype(np.uint8), reach), np.bool_)
+
+
+def _holes(mask: Mask, max_mm2: float, mpp_overview: float, among: Mask | None) -> Mask:
+    """Pieces of what is not in the mask up to that size; of those with ``among``, the ones mostly in it.
+
+    Pieces that touch the image's border count where they are small: the hole goes on, but not for long.
+    """
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats((~mask).view(np.uint8), connectivity=4)
+    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    fill = area * (mpp_overview / 1000) ** 2 <= max_mm2
+    if among is not None:
+        fill &= np.bincount(pieces.ravel(), among.ravel(), count) / area > 0.5
     fill[0] = False
-    return np.asarray(textured | fill[pieces], np.bool_)
+    return np.asarray(fill[pieces], np.bool_)
 
 
 def _disc(radius_px: float) -> NDArray[np.uint8]:
@@ -117,22 +158,23 @@ def _erode(mask: Mask, reach_px: int) -> Mask:
 
 
 def _open(mask: Mask, width_px: float) -> Mask:
-    kernel = _disc(max(1.0, width_px / 2))
-    reach = kernel.shape[0] // 2
+    """What is at least that wide, and of the rest what lies half that near to it: the frayed edges of tissue."""
+    reach = int(np.ceil(width_px))
     padded = np.pad(mask, reach, mode="edge").view(np.uint8)
-    opened = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_OPEN, kernel), np.bool_)
-    return opened[reach : reach + mask.shape[0], reach : reach + mask.shape[1]]
+    wide = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_OPEN, _disc(max(1.0, width_px / 2))), np.uint8)
+    near = np.asarray(cv2.dilate(wide, _disc(max(1.0, width_px / 2))), np.bool_)
+    return mask & near[reach : reach + mask.shape[0], reach : reach + mask.shape[1]]
 
 
-def _drop_thin_pieces(tissue: Mask, min_inradius_px: float) -> Mask:
-    """Keep connected pieces in which a circle of this radius has room."""
-    tissue = np.ascontiguousarray(tissue)
+def _drop_smooth_pieces(tissue: Mask, energy: NDArray[np.float32]) -> Mask:
+    """Drop connected pieces that are textured only along their border: specks of dust, blots."""
     if not tissue.any():
         return tissue
     count, pieces = cv2.connectedComponents(tissue.view(np.uint8), connectivity=8)
-    depth = cv2.distanceTransform(tissue.view(np.uint8), cv2.DIST_L2, 5)
-    keep = np.zeros(count, np.bool_)
-    keep[np.asarray(pieces, np.intp)[depth >= min_inradius_px]] = True
+    inner = np.where(_erode(tissue, REACH_PX), pieces, 0).ravel()
+    detailed = energy.ravel() >= MIN_DETAIL**2
+    share = np.bincount(inner, detailed, count) / np.maximum(np.bincount(inner, minlength=count), 1)
+    keep = share >= MIN_DETAILED_SHARE
     keep[0] = False
     return np.asarray(keep[pieces], np.bool_)
 
