@@ -14,8 +14,8 @@ from gloinone.learning.batches import fixed_batches, stack_padded
 from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.reader import Slide
-from gloinone.slide.stream import read_fraction, stream_tiles
-from gloinone.slide.tiles import Tile, plan_tiles
+from gloinone.slide.stream import stream_tiles
+from gloinone.slide.tiles import Tile, plan_tiles, read_fraction
 
 Core = tuple[float, float, float, float]
 
