@@ -14,6 +14,7 @@ from gloinone.errors import OutputError, SlideUnreadableError
 from gloinone.pipeline.atomic import reason, sync_tree, write_atomic
 from gloinone.pipeline.exchange import (
     ChangedMeanwhileError,
+    empty,
     exchange,
     hash_protected,
     keep_foreign,
@@ -23,7 +24,7 @@ from gloinone.pipeline.exchange import (
 )
 from gloinone.pipeline.layout import LOG, STATE, file_stem
 from gloinone.pipeline.save import SaveOptions, write_slide
-from gloinone.pipeline.slide_log import SlideLog
+from gloinone.pipeline.slide_log import SlideLog, log_end
 from gloinone.pipeline.state import InputPrint, State, file_sha256, print_input, read_state, state_bytes
 from gloinone.pipeline.tasks import Analyse, SlideTask
 from gloinone.records import SlideInfo, Status
@@ -74,6 +75,7 @@ def analyse_slide(
         ) from error
     with open_slide(task.slide.path, task.name, task.resolution, task.slide.walked) as slide:
         on_open(slide.info)
+        logger.info("%s", _describe_slide(slide.info))
         result = load()(slide, on_tile)
     with contextlib.suppress(OSError):
         if print_input(task.slide.files) != before:
@@ -83,7 +85,15 @@ def analyse_slide(
     write_slide(folder, result, save, place)
     row = summary_row(result, made_with(task))
     seconds = {**result.seconds, "write": round(time.monotonic() - began, 3)}
+    logger.info("%s: seconds: %s", task.name, ", ".join(f"{step} {s:.1f}" for step, s in seconds.items()))
+    for note in result.notes:
+        logger.info("%s: %s", task.name, note)
     return Account(result.status, row["reason"], before, row, result.notes, seconds)
+
+
+def _describe_slide(info: SlideInfo) -> str:
+    size = f"{info.width} x {info.height} px, {info.mpp:g} um/px ({info.mpp_source})"
+    return f"{info.name}: {size}, {info.vendor}, {len(info.level_downsamples)} levels"
 
 
 def made_with(task: SlideTask) -> MadeWith:
@@ -110,11 +120,23 @@ def account_without_result(
     )
 
 
-def finish(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
-    """Complete the folder and put it in its place.
+def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
+    """Put results in place, or, where the disk does not take them, at least say so there.
 
-    Raises OSError and OutputError for what cannot be written; what was in place is then there still.
+    Raises OSError and OutputError if not even that can be written; what was in place is then there still.
     """
+    try:
+        if account.status in ("done", "partial"):
+            return _put_in_place(task, folder, account, how, log)
+    except (OSError, OutputError) as error:
+        account = account_without_result(task, "failed", f"results cannot be written ({error})", None)
+    empty(folder)
+    return _put_in_place(task, folder, account, how, log)
+
+
+def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
+    """Complete the folder and exchange it for what is there."""
+    log_end(task.name, account.status, account.reason or describe(account))
     ours = sorted(stamp_files(folder))
     before = read_state(task.place.folder)
     beside, notes = _beside(task, folder, before, how)
@@ -148,8 +170,15 @@ def finish(task: SlideTask, folder: Path, account: Account, how: Finishing, log:
             put_back(kept, folder)
             before = read_state(task.place.folder)
     raise OutputError(
-        f"{task.place.folder}: somebody keeps changing it; close what writes there and run again"
+        f"{task.place.folder}: is being changed all the time; close what does that and run again"
     )
+
+
+def describe(settled: Account | State) -> str:
+    """A result in a few words."""
+    row = settled.row
+    share = f", {row['percent_sclerosed']} % sclerosed" if row.get("percent_sclerosed") else ""
+    return f"{row.get('n_glomeruli') or 'no'} glomeruli{share}"
 
 
 def _beside(

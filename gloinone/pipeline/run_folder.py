@@ -9,22 +9,23 @@ from pathlib import Path
 from gloinone.errors import GloInOneError, OutputError, SlideSkippedError, WeightsError
 from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
 from gloinone.pipeline.claims import Claim, Claims
-from gloinone.pipeline.exchange import begin, discard, empty, repair, unfinished_keys
+from gloinone.pipeline.exchange import begin, discard, repair, unfinished_keys
 from gloinone.pipeline.interrupts import Interrupts
-from gloinone.pipeline.layout import CLAIMS, STATE
+from gloinone.pipeline.layout import CLAIMS
 from gloinone.pipeline.merge import merge
 from gloinone.pipeline.one_slide import (
     Account,
     Finishing,
     account_without_result,
     analyse_slide,
+    describe,
     ensure_beside,
-    finish,
+    settle,
 )
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import now, record_path, write_record
-from gloinone.pipeline.slide_log import SlideLog
-from gloinone.pipeline.state import State, read_state
+from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
+from gloinone.pipeline.state import read_state, stamp_state
 from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge, list_work
 from gloinone.records import SlideInfo, Status
 
@@ -103,6 +104,7 @@ class _Run:
         self.claims = Claims(config.out / CLAIMS)
         self.outcome = Outcome()
         self.tasks: tuple[SlideTask, ...] = ()
+        self._finishing = Finishing(lambda: method.device, config.xml_beside_slide, interrupts.shield)
         self._analyse: Analyse | None = None
         self._at_start: dict[str, tuple[int, int] | None] = {}
 
@@ -111,7 +113,7 @@ class _Run:
         self.tasks = tasks
         self.progress.start(len(tasks))
         self._repair_all()
-        self._at_start = {task.name: stamp_state(task) for task in tasks}
+        self._at_start = {task.name: stamp_state(task.place.folder) for task in tasks}
         waiting = [task for task in tasks if not self._visit(task)]
         if waiting:
             logger.info("%d slides are at work in another run; waiting for it", len(waiting))
@@ -142,13 +144,12 @@ class _Run:
             if not verdict.todo:  # done by another run just before we had the claim
                 self._pass_over(task, verdict)
                 return True
-            logger.info("%s: %s", task.name, verdict.why, extra={"event": "begin", "slide": task.name})
             self.progress.begin(task.name)
-            return self._do(task, claim)
+            return self._do(task, claim, verdict.why)
 
     def _judge(self, task: SlideTask) -> Verdict:
         """As ``judge``, but what another run has settled since we started is settled, whatever came of it."""
-        if stamp_state(task) != self._at_start[task.name]:
+        if stamp_state(task.place.folder) != self._at_start[task.name]:
             state = read_state(task.place.folder)
             if state is not None and state.basis == task.basis:
                 return Verdict(False, state.reason or "done by another run", state.status)
@@ -158,9 +159,11 @@ class _Run:
         """Count a slide that needs nothing done."""
         if self.config.xml_beside_slide:
             ensure_beside(task)
-        self._count(task, verdict.status or "done", verdict.why)
+        status = verdict.status or "done"
+        log_end(task.name, status, verdict.why)
+        self._count(task, status, verdict.why)
 
-    def _do(self, task: SlideTask, claim: Claim) -> bool:
+    def _do(self, task: SlideTask, claim: Claim, why: str) -> bool:
         """Do one slide that is ours; False if another run took us for dead meanwhile."""
         try:
             folder = begin(task.place)
@@ -169,11 +172,12 @@ class _Run:
             return True
         try:
             with SlideLog() as log:
+                log_begin(task, why)
                 account = self._attempt(task, folder)
                 if not claim.is_ours():
                     logger.warning("%s: taken over by another run", task.name)
                     return False
-                state = self._finish(task, folder, account, log)
+                state = settle(task, folder, account, self._finishing, log)
             self._count(task, state.status, state.reason or describe(state))
         except (OSError, OutputError) as error:
             self._cannot_record(task, error)
@@ -206,23 +210,11 @@ class _Run:
             self._analyse = self.method.load()
         return self._analyse
 
-    def _finish(self, task: SlideTask, folder: Path, account: Account, log: SlideLog) -> State:
-        """Put results in place, or, where the disk does not take them, at least say so there."""
-        how = Finishing(lambda: self.method.device, self.config.xml_beside_slide, self.interrupts.shield)
-        if account.status in ("failed", "skipped"):
-            empty(folder)
-            return finish(task, folder, account, how, log)
-        try:
-            return finish(task, folder, account, how, log)
-        except (OSError, OutputError) as error:
-            why = f"results cannot be written ({error})"
-            logger.error("%s: %s", task.name, why)
-            empty(folder)
-            return finish(task, folder, account_without_result(task, "failed", why, None), how, log)
-
     def _cannot_record(self, task: SlideTask, error: OSError | OutputError) -> None:
         """Not even the failure can be written down: count it, and end the run if OUT takes nothing more."""
-        self._count(task, "failed", f"cannot be recorded: {error}")
+        why = f"cannot be recorded: {error}"
+        log_end(task.name, "failed", why)
+        self._count(task, "failed", why)
         try:
             check_writable(self.config.out)
         except OutputError as full:
@@ -232,23 +224,4 @@ class _Run:
 
     def _count(self, task: SlideTask, status: Status, text: str) -> None:
         self.outcome.statuses[task.name] = status
-        level = logging.WARNING if status in ("failed", "partial") else logging.INFO
-        extra = {"event": "end", "slide": task.name, "status": status}
-        logger.log(level, "%s: %s: %s", task.name, status, text, extra=extra)
         self.progress.end(task.name, status, text)
-
-
-def stamp_state(task: SlideTask) -> tuple[int, int] | None:
-    """Changes when anybody settles the slide; None while nobody has."""
-    try:
-        stat = (task.place.folder / STATE).stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns
-
-
-def describe(state: State) -> str:
-    """A result in a few words."""
-    row = state.row
-    share = f", {row['percent_sclerosed']} % sclerosed" if row.get("percent_sclerosed") else ""
-    return f"{row.get('n_glomeruli', '0')} glomeruli{share}"

@@ -4,6 +4,11 @@ import logging
 from types import TracebackType
 from typing import Self
 
+from gloinone.pipeline.tasks import SlideTask
+from gloinone.records import Status
+
+logger = logging.getLogger(__name__)
+
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
@@ -29,3 +34,17 @@ class SlideLog(logging.Handler):
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         logging.getLogger("gloinone").removeHandler(self)
+
+
+def log_begin(task: SlideTask, why: str) -> None:
+    """First lines about a slide."""
+    logger.info("%s: begun (%s)", task.name, why, extra={"event": "begin", "slide": task.name})
+    made_with = ", ".join(["version " + task.basis.version, *task.basis.models.values()])
+    logger.info("%s: %s; settings %s", task.name, made_with, dict(task.basis.settings))
+
+
+def log_end(name: str, status: Status, text: str) -> None:
+    """Last line about a slide."""
+    level = logging.WARNING if status in ("failed", "partial") else logging.INFO
+    extra = {"event": "end", "slide": name, "status": status}
+    logger.log(level, "%s: %s: %s", name, status, text, extra=extra)

@@ -110,6 +110,15 @@ def read_state(folder: Path) -> State | None:
         return None
 
 
+def stamp_state(folder: Path) -> tuple[int, int] | None:
+    """Changes whenever somebody settles the slide; None while nobody has."""
+    try:
+        stat = (folder / STATE).stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
 def _state_from(data: Mapping[str, Any]) -> State:
     if data["format"] != FORMAT or data["status"] not in get_args(Status):
         raise ValueError("another format")

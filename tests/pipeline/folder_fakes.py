@@ -1,0 +1,118 @@
+"""A method without networks for the tests of run_folder: what it finds follows from the slide's name alone.
+
+Also a program, so that tests can kill it: ``python folder_fakes.py IN OUT SECONDS_PER_STEP [SHARD_INDEX/COUNT]``.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from gloinone.geometry import circle_ring, ring_mask
+from gloinone.labels import NORMAL, OBSOLESCENT
+from gloinone.pipeline.measure import measure_glomerulus
+from gloinone.pipeline.state import Json
+from gloinone.pipeline.tasks import Analyse, RunConfig, Shard
+from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideResult, Window
+from gloinone.slide.reader import Slide
+
+EDGE_PX = 512
+MPP = 0.5
+STEPS = 4
+
+
+def write_slide_file(path: Path, seed: int = 0) -> Path:
+    """A small tiled TIFF that OpenSlide opens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(100, 220, (EDGE_PX, EDGE_PX, 3), dtype=np.uint8)
+    tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb", metadata=None, software=False)
+    return path
+
+
+@dataclass
+class FakeMethod:
+    """Counts how often it is loaded and which slides it saw."""
+
+    pause_s: float = 0.0
+    wrong: Mapping[str, BaseException] = field(default_factory=dict)
+    """By name of a slide: what happens when it is analysed."""
+    on_slide: Callable[[Slide], None] = lambda slide: None
+    models: dict[str, str] = field(default_factory=lambda: {"detector": "fake@0123456789ab"})
+    settings: dict[str, Json] = field(default_factory=lambda: {"min_score": None})
+    cards: dict[str, dict[str, object]] = field(default_factory=dict)
+    loads: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def device(self) -> str:
+        return "cpu" if self.loads else ""
+
+    def load(self) -> Analyse:
+        self.loads += 1
+        return self.analyse
+
+    def analyse(self, slide: Slide, on_tile: Callable[[int, int], None]) -> SlideResult:
+        self.seen.append(slide.info.name)
+        self.on_slide(slide)
+        for step in range(STEPS):
+            time.sleep(self.pause_s)
+            on_tile(step + 1, STEPS)
+        if slide.info.name in self.wrong:
+            raise self.wrong[slide.info.name]
+        return fake_result(slide)
+
+
+def fake_result(slide: Slide) -> SlideResult:
+    """One to four glomeruli, how many and where by the slide's name."""
+    info = slide.info
+    digest = hashlib.sha256(info.name.encode()).digest()
+    glomeruli = tuple(_glomerulus(slide, i + 1, digest[i]) for i in range(1 + digest[9] % 4))
+    read = slide.overview(8.0)
+    overview = Overview(read.window, read.pixels, np.ones(read.pixels.shape[:2], np.bool_))
+    return SlideResult(
+        info, overview, 0.0655, 1.0, tuple(g.candidate for g in glomeruli), glomeruli, seconds={"detect": 0.1}
+    )
+
+
+def _glomerulus(slide: Slide, number: int, byte: int) -> Glomerulus:
+    cx, cy, radius = 100.0 + byte % 90, 90.0 * number, 40.0
+    window = Window(cx - 65, cy - 65, 130, 130, 256, 256)
+    crop = Crop(window, slide.read_window(window.x, window.y, window.width, window.height, 256, 256).pixels)
+    sclerosed = byte % 2 == 0
+    label = OBSOLESCENT if sclerosed else NORMAL
+    p = (0.1, 0.8, 0.05, 0.03, 0.02) if sclerosed else (0.9, 0.05, 0.02, 0.01, 0.02)
+    candidate = Candidate(Detection(cx, cy, radius, 0.9), p, 0.88, label, window)
+    ring = circle_ring(cx, cy, radius)
+    mask = ring_mask(window.image_from_l0(ring), 256, 256)
+    return measure_glomerulus(number, candidate, Outline(ring, "mask", False, mask), crop, slide.info)
+
+
+def config_for(source: Path, out: Path, **options: object) -> RunConfig:
+    """A run with an mpp, since the slides carry none."""
+    return RunConfig(source, out, mpp=MPP, **options)  # type: ignore[arg-type]
+
+
+def main(source: str, out: str, pause_s: str, shard: str = "0/1", *flags: str) -> int:
+    """One run in a process of its own; prints each slide as it is begun."""
+    from gloinone.pipeline.interrupts import Interrupted, Interrupts
+    from gloinone.pipeline.run_folder import run_folder
+
+    index, count = map(int, shard.split("/"))
+    method = FakeMethod(float(pause_s), on_slide=lambda slide: print(slide.info.name, flush=True))
+    options = {"shard": Shard(index, count) if count > 1 else None, "overwrite": "overwrite" in flags}
+    try:
+        with Interrupts() as interrupts:
+            return run_folder(
+                config_for(Path(source), Path(out), **options), method, interrupts=interrupts
+            ).exit_status
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
