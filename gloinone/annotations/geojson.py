@@ -21,6 +21,9 @@ from gloinone.records import Points
 Bounds = tuple[int, int, int, int]
 """x, y, width, height in level-0 px: SlideInfo.bounds."""
 
+MAX_BYTES = 64 * 2**20
+"""Less than of XML, since the parser builds the whole document: lists take up to twenty times their text."""
+
 _OWN_PROPERTIES = ("classification", "name", "measurements")
 
 
@@ -31,7 +34,7 @@ def read_geojson(path: Path, bounds: Bounds | None = None) -> list[Region]:
     and lines are left out. ``bounds`` of the slide are added, as QuPath subtracts them. Raises
     AnnotationError for what is not GeoJSON.
     """
-    return parse_geojson(read_bounded(path), str(path), bounds)
+    return parse_geojson(read_bounded(path, MAX_BYTES), str(path), bounds)
 
 
 def parse_geojson(data: bytes, where: str, bounds: Bounds | None = None) -> list[Region]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gloinone.annotations.glomerulus_region import OWN_COLUMNS, glomerulus_regions
-from gloinone.annotations.region import DECIMALS, Box, OutputShape, Region
+from gloinone.annotations.region import DECIMALS, Box, OutputShape, Region, glomerulus_id
 from gloinone.labels import COLOURS
 from gloinone.records import Points, SlideInfo, SlideResult
 
@@ -70,8 +70,9 @@ def _feature(region: Region, holes: Sequence[Region], feature_id: str, origin: P
     if region.label:
         colour = COLOURS.get(region.label)
         properties["classification"] = {"name": region.label} | ({"color": list(colour)} if colour else {})
-    if region.id or region.text:
-        properties["name"] = region.id or region.text
+    name = glomerulus_id(region.id) or region.text
+    if name:
+        properties["name"] = name
     properties["isLocked"] = False
     if region.measures:
         properties["measurements"] = dict(region.measures)

@@ -1,7 +1,7 @@
 """Text of OUT/qupath_import.groovy, which brings every GeoJSON into a QuPath project."""
 
 QUPATH_IMPORT = r"""// Brings the glomeruli of a gloinone run into the images of the open QuPath project.
-// Written for QuPath 0.4 to 0.6.
+// Written for QuPath 0.4 to 0.6; tested with stand-ins for its classes, not inside QuPath itself.
 //
 // In QuPath: open the project that holds the slides, Automate > Script editor, open this file
 // where it lies, Run. Without a window:

@@ -168,10 +168,11 @@ def test_measurements_of_both_ages_and_other_properties():
     assert (new.measures, new.properties, old.measures) == ({"a": 1.0}, {"cut": True}, {"a": 1.5})
 
 
-def test_ids_that_qupath_gave_stay():
+def test_ids_and_names_that_qupath_gave_stay():
     own = str(uuid.uuid4())
-    region = parse(feature() | {"id": own})[0]
-    assert json.loads(regions_geojson([region], "a"))["features"][0]["id"] == own
+    region = parse(feature(name="left core") | {"id": own})[0]
+    written = json.loads(regions_geojson([region], "a"))["features"][0]
+    assert (written["id"], written["properties"]["name"]) == (own, "left core")
 
 
 def test_points_lines_and_what_has_no_area_are_left_out():
@@ -224,8 +225,8 @@ def test_what_is_no_geojson_or_hostile_is_refused(data, words):
 
 def test_bombs_damage_and_missing_files_are_refused(tmp_path):
     bomb = tmp_path / "bomb.geojson.gz"
-    bomb.write_bytes(gzip.compress(b" " * (129 * 2**20), compresslevel=1))
-    with pytest.raises(AnnotationError, match="over 128 MB"):
+    bomb.write_bytes(gzip.compress(b" " * (65 * 2**20), compresslevel=1))
+    with pytest.raises(AnnotationError, match="over 64 MB"):
         read_geojson(bomb)
     bomb.write_bytes(bomb.read_bytes()[:1000])
     with pytest.raises(AnnotationError, match="damaged"):
