@@ -52,7 +52,7 @@ class PlainSlide(PyramidSlide):
         self.path = picture.path
         self.info = info
         self.background = WHITE
-        self.levels = (Level(info.width, info.height, 1.0),)
+        self.levels = (Level(info.width, info.height),)
         self._picture: PlainPicture | None = picture
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> LevelRead:

@@ -52,18 +52,18 @@ class PyramidSlide(ABC):
         asked = Window(x, y, width, height, width_px, height_px)
         index = choose_level(self.levels, min(width / width_px, height / height_px))
         level = self.levels[index]
-        left, right = _whole_pixels(asked.x, asked.width, level.downsample)
-        top, bottom = _whole_pixels(asked.y, asked.height, level.downsample)
+        left, right = _whole_pixels(asked.x, asked.width, level.downsample_x)
+        top, bottom = _whole_pixels(asked.y, asked.height, level.downsample_y)
         columns, rows = reflected(left, right, level.width), reflected(top, bottom, level.height)
         x_level, y_level = int(columns.min()), int(rows.min())
         part = self.read_level(
             index, x_level, y_level, int(columns.max()) - x_level + 1, int(rows.max()) - y_level + 1
         )
         window = Window(
-            part.x + (left - x_level) * level.downsample,
-            part.y + (top - y_level) * level.downsample,
-            (right - left) * level.downsample,
-            (bottom - top) * level.downsample,
+            (part.x + left - x_level) * level.downsample_x,
+            (part.y + top - y_level) * level.downsample_y,
+            (right - left) * level.downsample_x,
+            (bottom - top) * level.downsample_y,
             width_px,
             height_px,
         )

@@ -14,7 +14,7 @@ from gloinone.slide.plain import CONVERT, WHITE, open_plain
 from gloinone.slide.plain_header import plain_kind
 from gloinone.slide.pyramid import PyramidSlide
 from gloinone.slide.resolution import Resolution, settle_mpp
-from gloinone.slide.sampling import Level, LevelRead, Read, Slide
+from gloinone.slide.sampling import Level, LevelRead, Read, Slide, make_level
 
 __all__ = ["Level", "OpenSlideSlide", "Read", "Slide", "open_slide"]
 
@@ -28,6 +28,7 @@ class OpenSlideSlide(PyramidSlide):
             properties = self._handle.properties
             self.path = path
             self.levels = read_levels(self._handle)
+            self._mean_downsamples = self._handle.level_downsamples  # of both axes: OpenSlide places by them
             self.background = read_background(properties)
             mpp, source = settle_mpp(name, resolution, read_mpp(properties))
             self.info = SlideInfo(
@@ -47,7 +48,7 @@ class OpenSlideSlide(PyramidSlide):
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> LevelRead:
         """One read of OpenSlide, on the background colour."""
-        downsample = self.levels[level].downsample
+        downsample = self._mean_downsamples[level]
         x_l0, y_l0 = round(x * downsample), round(y * downsample)
         try:
             image = self._handle.read_region((x_l0, y_l0), level, (width, height))
@@ -59,9 +60,9 @@ class OpenSlideSlide(PyramidSlide):
         pixels = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
         scanned = rgba[..., 3] > 0
         if scanned.all():
-            return LevelRead(pixels, None, x_l0, y_l0)
+            return LevelRead(pixels, None, x_l0 / downsample, y_l0 / downsample)
         pixels[~scanned] = self.background
-        return LevelRead(pixels, scanned, x_l0, y_l0)
+        return LevelRead(pixels, scanned, x_l0 / downsample, y_l0 / downsample)
 
     def reopen(self) -> "OpenSlideSlide":
         """A fresh handle: one that failed once fails for good."""
@@ -119,8 +120,9 @@ def open_handle(path: Path, name: str) -> openslide.OpenSlide:
 
 def read_levels(handle: openslide.OpenSlide) -> tuple[Level, ...]:
     """All levels, finest first."""
-    sizes = zip(handle.level_dimensions, handle.level_downsamples, strict=True)
-    return tuple(Level(width, height, float(downsample)) for (width, height), downsample in sizes)
+    full_width, full_height = handle.dimensions
+    sizes = handle.level_dimensions
+    return tuple(make_level(width, height, full_width, full_height) for width, height in sizes)
 
 
 def read_mpp(properties: Mapping[str, str]) -> tuple[float, float] | None:

@@ -1,10 +1,11 @@
 """From a pyramid of levels to an image of any window: the arithmetic of reading, and its one resampling.
 
-Level px i of a level with downsample d covers level-0 px i*d to (i+1)*d: OpenSlide's convention. OpenSlide's
-d is the mean of the two axes' ratios, so it need not be whole (2500 px over 312 px); rectangles are whole
-level pixels, and the answer holds the level-0 window that was really read, not the one that was asked for.
+Level px i of a level with downsample d covers level-0 px i*d to (i+1)*d. Where 2500 px became 312, d is 8 and not
+8.013: scanners average whole blocks and drop what is left over. Rectangles are whole level pixels, and the
+answer holds the level-0 window that was really read, not the one that was asked for.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,15 @@ class Level:
     """Level px."""
     height: int
     """Level px."""
-    downsample: float
+    downsample_x: float = 1.0
     """Level-0 px per level px."""
+    downsample_y: float = 1.0
+    """Level-0 px per level px."""
+
+    @property
+    def downsample(self) -> float:
+        """Geometric mean of the two, which differ by rounding only."""
+        return math.sqrt(self.downsample_x * self.downsample_y)
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,9 @@ class LevelRead:
     scanned: Mask | None
     """None: everything was scanned."""
     x: float
-    """Left edge, level-0 px."""
+    """Left edge, level px; what was asked for but for a fraction of a pixel."""
     y: float
-    """Top edge, level-0 px."""
+    """Top edge, level px."""
 
 
 class Slide(Protocol):
@@ -87,6 +95,22 @@ class Slide(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def make_level(width: int, height: int, full_width: int, full_height: int) -> Level:
+    """Level of a slide, its downsample whole where the sizes allow it.
+
+    >>> make_level(312, 250, 2500, 2000)
+    Level(width=312, height=250, downsample_x=8, downsample_y=8)
+    """
+    whole = round(math.sqrt(full_width / width * full_height / height))
+    if _fits(width, full_width, whole) and _fits(height, full_height, whole):
+        return Level(width, height, whole, whole)
+    return Level(width, height, full_width / width, full_height / height)
+
+
+def _fits(size: int, full_size: int, downsample: int) -> bool:
+    return size in (full_size // downsample, -(-full_size // downsample))
 
 
 def choose_level(levels: Sequence[Level], downsample: float) -> int:
