@@ -19,6 +19,8 @@ from gloinone.records import Mask, Pixels, SlideInfo, SlideResult, Window
 
 LONG_SIDE_PX = (1600, 4000)
 """Of the overlay: a camera field is enlarged to the first, a resection reduced to the second."""
+MIN_FOOT_PX = 480
+"""A narrow slide gets white beside it, so that its legend can be read."""
 UM_PER_PX = 4.0
 """Between the two: a glomerulus of 200 um is 50 px wide."""
 PICTURE_MEGAPIXELS = 48
@@ -51,7 +53,7 @@ def picture_um_per_px(info: SlideInfo, overview: Window) -> float | None:
 
 
 def draw_overlay(result: SlideResult) -> Pixels:
-    """The overlay of one slide: (H, W, 3), the picture above, the foot below."""
+    """The overlay of one slide: (H, W, 3), the picture above, the foot below, both from the left border."""
     info = result.info
     um_per_px = overlay_um_per_px(info)
     width_px = max(1, round(info.um_from_l0(info.width) / um_per_px))
@@ -68,7 +70,9 @@ def draw_overlay(result: SlideResult) -> Pixels:
     size_px = int(np.clip(long_side / 140, 20, 26))
     boxes = np.array([[*r.min(axis=0), *r.max(axis=0)] for r in rings], np.float64).reshape(-1, 4)
     pixels = draw_texts(pixels, _labels(result, boxes, size_px, (width_px, height_px)))
-    return np.vstack([pixels, draw_foot(result, width_px, um_per_px)])
+    foot = draw_foot(result, max(width_px, MIN_FOOT_PX), um_per_px)
+    beside = np.full((height_px, foot.shape[1] - width_px, 3), 255, np.uint8)
+    return np.vstack([np.hstack([pixels, beside]), foot])
 
 
 def _enlarged(result: SlideResult, width_px: int, height_px: int) -> Pixels:

@@ -43,9 +43,11 @@ class ReportSlide:
     """What a reader should know: unread parts, an edited file that was kept."""
 
     def number(self, column: str) -> float | None:
-        """A number of the row, None where it is empty."""
-        text = self.row.get(column, "")
-        return float(text) if text else None
+        """A number of the row, None where it is empty or was damaged."""
+        try:
+            return float(self.row.get(column, ""))
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def report_html(out: Path, slides: Sequence[ReportSlide], run: Mapping[str, Any]
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["fixed"] = fixed
+    environment.filters.update(fixed=fixed, moment=moment)
     return environment.get_template("report.html.j2").render(
         run=run,
         models=model_views(run),
@@ -135,6 +137,8 @@ def view_slide(out: Path, place: int, slide: ReportSlide, max_bytes: int) -> Sli
         "table": GLOMERULI,
         "ImageScope XML": f"{stem}.xml",
         "QuPath GeoJSON": f"{stem}.geojson",
+        "new ImageScope XML": f"{stem}.new.xml",
+        "new QuPath GeoJSON": f"{stem}.new.geojson",
     }
     return SlideView(
         anchor=f"slide-{place + 1}",
@@ -183,13 +187,22 @@ def model_views(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     return views
 
 
-def fixed(value: float | None, decimals: int = 0) -> str:
+def fixed(value: object, decimals: int = 0) -> str:
     """A number for people; a dash for none.
 
     >>> fixed(12.345, 1), fixed(None)
     ('12.3', '–')
     """
-    return "–" if value is None else f"{value:.{decimals}f}"
+    return f"{value:.{decimals}f}" if isinstance(value, int | float) else "–"
+
+
+def moment(time: object) -> str:
+    """An ISO time for people.
+
+    >>> moment("2025-01-31T10:20:30+00:00")
+    '2025-01-31 10:20 UTC'
+    """
+    return re.sub(r"T(\d\d:\d\d)(:\d\d)?\+00:00$", r" \1 UTC", str(time))
 
 
 def _total(slides: Sequence[ReportSlide], column: str) -> int:

@@ -42,7 +42,7 @@ def inline_picture(path: Path, max_bytes: int, may_cut: bool = False) -> InlineP
     while len(data) > max_bytes and picture.width > least_px:
         width = max(least_px, int(picture.width * 0.95 * (max_bytes / len(data)) ** 0.5))
         height = max(1, round(picture.height * width / picture.width))
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         data = _encoded(picture)
     cut = False
     while may_cut and len(data) > max_bytes and picture.height > MIN_HEIGHT_PX:
