@@ -76,7 +76,10 @@ def slides = []
 root.eachFileRecurse(groovy.io.FileType.FILES) { file ->
     def inside = root.toPath().relativize(file.toPath())
     def hidden = inside.any { it.toString().startsWith('.') }
-    if (!hidden && file.name.endsWith('.geojson') && !(file.name =~ /\.new\d*\.geojson$/)) {
+    // "a.new.geojson" stands beside an "a.geojson" that somebody edited, and that one counts
+    def edited = new File(file.parentFile, file.name.replaceFirst(/\.new\d*\.geojson$/, '.geojson'))
+    def isSecond = edited.name != file.name && edited.exists()
+    if (!hidden && file.name.endsWith('.geojson') && !isSecond) {
         // the folder has the slide's path in the run; "+" was added where one slide lies inside another
         def path = parts(inside.getParent().toString())
         def last = path.size() - 1
