@@ -15,7 +15,7 @@ from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.reader import Slide
 from gloinone.slide.stream import stream_tiles
-from gloinone.slide.tiles import Tile, plan_tiles, read_fraction
+from gloinone.slide.tiles import Tile, plan_tiles
 
 Core = tuple[float, float, float, float]
 
@@ -45,13 +45,12 @@ class PlacedTile:
 
 @dataclass(frozen=True)
 class Detected:
-    """Circles of one slide and how much of it was seen."""
+    """Circles of one slide and what of it was not seen."""
 
     circles: Scored
     """(N, 4) cx, cy, radius in level-0 px, score; best first, down to the card's floor."""
     unread: tuple[Core, ...]
     """Level-0 rectangles that could not be read."""
-    read_fraction: float
     n_tiles: int
 
 
@@ -104,6 +103,5 @@ class Detector:
         return Detected(
             circles=circles[inside],
             unread=tuple(t.core for t in unread),
-            read_fraction=read_fraction(plan, overview, unread),
             n_tiles=len(plan.tiles),
         )

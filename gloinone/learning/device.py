@@ -79,3 +79,11 @@ def use_available_threads() -> int:
     threads = available_threads()
     torch.set_num_threads(threads)
     return threads
+
+
+def describe_device(device: torch.device) -> str:
+    """For run.json: kind, name and precision."""
+    precision = str(precision_of(device)).removeprefix("torch.")
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)}, {precision})"
+    return f"cpu ({torch.get_num_threads()} threads, {precision})"

@@ -1,0 +1,204 @@
+"""The whole method on one page: a slide in, every glomerulus found, named and outlined."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.pipeline.measure import measure_glomerulus
+from gloinone.pipeline.overlay import picture_um_per_px
+from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideInfo, SlideResult
+from gloinone.slide.crops import stream_crops
+from gloinone.slide.reader import Slide
+from gloinone.slide.tissue import tissue_mm2, tissue_overview
+
+logger = logging.getLogger(__name__)
+
+CLASSIFIED_AT_ONCE = 64
+"""Crops held in memory while they are classified; only those of kept circles stay."""
+READERS = 2
+
+Core = tuple[float, float, float, float]
+OnTile = Callable[[int, int], None]
+
+
+class Found(Protocol):
+    """What the detector says of a slide."""
+
+    @property
+    def circles(self) -> NDArray[np.float64]:
+        """(N, 4) cx, cy, radius (level-0 px), score."""
+
+    @property
+    def unread(self) -> tuple[Core, ...]:
+        """x0, y0, x1, y1 in level-0 px of what could not be read."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The three networks at work and the numbers of their cards that decide what is kept."""
+
+    detect: Callable[[Slide, Overview, OnTile], Found]
+    classify: Callable[[Sequence[Crop]], NDArray[np.float64]]
+    """-> (N, 5)."""
+    segment: Callable[[Sequence[Crop], Sequence[Detection], tuple[int, int]], Sequence[Outline]]
+    """Crops, circles, and the slide's width and height."""
+    rule: ClassRule
+    score_combination: str
+    min_score: float
+    keep_nonglomerular: bool = False
+
+
+@dataclass(frozen=True)
+class _Classified:
+    """A candidate and, where it is kept, its crop."""
+
+    candidate: Candidate
+    crop: Crop | None
+
+
+def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
+    """Everything the tool says of one slide. Raises SlideError for one that cannot be analysed."""
+    clock = _Clock()
+    with clock("tissue"):
+        overview = tissue_overview(slide)
+        picture = _picture(slide, overview)
+    with clock("detect"):
+        found = stages.detect(slide, overview, on_tile)
+    circles = in_reading_order(found.circles)
+    with clock("classify"):
+        classified, lost = _classify(slide, circles, stages)
+    kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
+    with clock("segment"):
+        outlines = stages.segment(
+            [crop for _, crop in kept],
+            [candidate.detection for candidate, _ in kept],
+            (slide.info.width, slide.info.height),
+        )
+    glomeruli = _measure(kept, outlines, slide.info)
+    unread = (*found.unread, *(_box(circle) for circle in lost))
+    return SlideResult(
+        info=slide.info,
+        overview=overview,
+        picture=picture,
+        tissue_mm2=tissue_mm2(overview, slide.info.mpp),
+        tissue_read_fraction=read_share(overview, unread),
+        candidates=tuple(c.candidate for c in classified),
+        glomeruli=glomeruli,
+        notes=_notes(found.unread, lost),
+        unread=unread,
+        seconds=clock.seconds,
+    )
+
+
+def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 4) top to bottom, then left to right, by centre; whole pixels, so that noise does not reorder."""
+    return circles[np.lexsort((circles[:, 0], np.floor(circles[:, 1])))]
+
+
+def _classify(
+    slide: Slide, circles: NDArray[np.float64], stages: Stages
+) -> tuple[list[_Classified], list[NDArray[np.float64]]]:
+    """Candidates in the order of the circles, and the circles whose crops could not be read."""
+    classified: list[_Classified] = []
+    lost: list[NDArray[np.float64]] = []
+    waiting: list[tuple[NDArray[np.float64], Crop]] = []
+
+    def flush() -> None:
+        rows = stages.classify([crop for _, crop in waiting])
+        for (circle, crop), row in zip(waiting, rows, strict=True):
+            classified.append(_candidate(circle, crop, row, stages))
+        waiting.clear()
+
+    for circle, crop in zip(circles, stream_crops(slide, circles, READERS), strict=True):
+        if crop is None:
+            lost.append(circle)
+            continue
+        waiting.append((circle, crop))
+        if len(waiting) == CLASSIFIED_AT_ONCE:
+            flush()
+    if waiting:
+        flush()
+    return classified, lost
+
+
+def _candidate(
+    circle: NDArray[np.float64], crop: Crop, row: NDArray[np.float64], stages: Stages
+) -> _Classified:
+    cx, cy, radius, det_score = (float(v) for v in circle)
+    p = tuple(float(v) for v in row)
+    assert len(p) == 5
+    score = combined_score(det_score, p, stages.score_combination)
+    label = classify(p, stages.rule)
+    candidate = Candidate(Detection(cx, cy, radius, det_score), p, score, label, crop.window)
+    keep = score >= stages.min_score and (label != NONGLOMERULAR or stages.keep_nonglomerular)
+    return _Classified(candidate, crop if keep else None)
+
+
+def _measure(
+    kept: Sequence[tuple[Candidate, Crop]], outlines: Sequence[Outline], info: SlideInfo
+) -> tuple[Glomerulus, ...]:
+    return tuple(
+        measure_glomerulus(number, candidate, outline, crop, info)
+        for number, ((candidate, crop), outline) in enumerate(zip(kept, outlines, strict=True), start=1)
+    )
+
+
+def _picture(slide: Slide, overview: Overview) -> Crop | None:
+    """A finer picture of a small slide, so that its overlay can be looked at."""
+    um_per_px = picture_um_per_px(slide.info, overview.window)
+    if um_per_px is None:
+        return None
+    read = slide.overview(um_per_px)
+    return Crop(read.window, read.pixels)
+
+
+def read_share(overview: Overview, unread: Sequence[Core]) -> float:
+    """Share of the tissue's area outside the unread rectangles (level-0 px), 0..1; 1 without tissue."""
+    total = int(np.count_nonzero(overview.tissue))
+    if not total or not unread:
+        return 1.0
+    seen = overview.tissue.copy()
+    for x0, y0, x1, y1 in unread:
+        (left, top), (right, bottom) = overview.window.image_from_l0(np.array([[x0, y0], [x1, y1]]))
+        rows = slice(max(0, int(np.floor(top))), max(0, int(np.ceil(bottom))))
+        seen[rows, max(0, int(np.floor(left))) : max(0, int(np.ceil(right)))] = False
+    # an unread stretch without tissue still leaves the slide partial: something was not looked at
+    return min(int(np.count_nonzero(seen)) / total, 1 - 1e-6)
+
+
+def _box(circle: NDArray[np.float64]) -> Core:
+    cx, cy, radius = (float(v) for v in circle[:3])
+    return cx - radius, cy - radius, cx + radius, cy + radius
+
+
+def _notes(unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]) -> tuple[str, ...]:
+    notes = []
+    if unread:
+        places = "; ".join(f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}" for x0, y0, x1, y1 in unread[:5])
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        notes.append(f"{len(unread)} tiles could not be read (level-0 px: {places}{more})")
+    if lost:
+        notes.append(
+            f"{len(lost)} circles were found whose surroundings could not be read again; they are left out"
+        )
+    return tuple(notes)
+
+
+class _Clock:
+    """Wall time of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - start, 3)
