@@ -64,7 +64,7 @@ def test_every_geojson_goes_into_its_image_once(groovy, tmp_path, make_result):
         "x/e.svs",
         "y/e.svs",
         "absent.svs",
-        "moved/f.svs",
+        "moved/f.new.svs",
     ]
     for name in names:
         folder = out / "slides" / name
@@ -74,7 +74,7 @@ def test_every_geojson_goes_into_its_image_once(groovy, tmp_path, make_result):
         (folder / f"{stem}.new.geojson").write_text("not to be read")
     script = out / "qupath_import.groovy"
     script.write_text(QUPATH_IMPORT, "utf-8")
-    there = ["a.svs", "b/a.svs", "b/größe <1>.svs", "c/d.svs", "z/e.svs", "elsewhere/f.svs"]
+    there = ["a.svs", "b/a.svs", "b/größe <1>.svs", "c/d.svs", "z/e.svs", "elsewhere/f.new.svs"]
     paths = [images / name for name in there]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,13 @@ def test_every_geojson_goes_into_its_image_once(groovy, tmp_path, make_result):
         "y/e.svs: no image of that name",
     ]
     assert "gloinone: 0 glomeruli added" in second.stdout
-    for name, image in (("b/a.svs", "b/a.svs"), ("c+/d.svs", "c/d.svs"), ("moved/f.svs", "elsewhere/f.svs")):
+    for name, image in (
+        ("b/a.svs", "b/a.svs"),
+        ("c+/d.svs", "c/d.svs"),
+        ("moved/f.new.svs", "elsewhere/f.new.svs"),
+    ):
         saved = (images / f"{image}.saved").read_text().split()
-        geojson = next((out / "slides" / name).glob("?.geojson"))
+        geojson = out / "slides" / name / f"{Path(name).stem}.geojson"
         assert saved == [feature["id"] for feature in json.loads(geojson.read_bytes())["features"]]
     assert not (images / "z/e.svs.saved").exists()
 
