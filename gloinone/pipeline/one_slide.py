@@ -156,7 +156,7 @@ def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishin
             files=hash_protected(folder, outputs),
             beside=beside,
             outputs=outputs,
-            device=how.device(),
+            device=how.device() if account.status in ("done", "partial") else "",
             times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
         )
         (folder / LOG).write_bytes(log.data())

@@ -47,7 +47,7 @@ def write_record(
         "arguments": list(config.arguments),
         "settings": {**method.settings, **asdict(config.save), "mpp": config.mpp},
         "shard": None if config.shard is None else asdict(config.shard),
-        "device": method.device,
+        "device": method.device or ", ".join(sorted({state.device for state in states} - {""})),
         "models": dict(method.cards),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

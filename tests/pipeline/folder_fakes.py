@@ -4,6 +4,8 @@ Also a program, so that tests can kill it: ``python folder_fakes.py IN OUT SECON
 """
 
 import hashlib
+import json
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +15,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from gloinone.annotations.columns import GLOMERULI, SUMMARY
+from gloinone.annotations.csv_text import read_table
 from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import NORMAL, OBSOLESCENT
+from gloinone.pipeline.interrupts import Interrupted, Interrupts
 from gloinone.pipeline.measure import measure_glomerulus
+from gloinone.pipeline.run_folder import Outcome, run_folder
 from gloinone.pipeline.state import Json
 from gloinone.pipeline.tasks import Analyse, RunConfig, Shard
 from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideResult, Window
@@ -94,22 +100,45 @@ def _glomerulus(slide: Slide, number: int, byte: int) -> Glomerulus:
 
 def config_for(source: Path, out: Path, **options: object) -> RunConfig:
     """A run with an mpp, since the slides carry none."""
-    return RunConfig(source, out, mpp=MPP, **options)  # type: ignore[arg-type]
+    return RunConfig(source, out, **{"mpp": MPP, **options})  # type: ignore[arg-type]
+
+
+def run(source: Path, out: Path, method: FakeMethod | None = None, **options: object) -> Outcome:
+    """A run in this process."""
+    return run_folder(config_for(source, out, **options), method or FakeMethod())
+
+
+def read_rows(path: Path) -> list[dict[str, object]]:
+    """Of summary.csv or glomeruli.csv."""
+    columns = SUMMARY if path.name == "summary.csv" else GLOMERULI
+    return [dict(row) for row in read_table(path, columns)]
+
+
+def tree(out: Path) -> dict[str, bytes]:
+    """Every file of OUT by its path, times, logs and the record of the run aside."""
+    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    for name in files:
+        if name.endswith("state.json"):
+            files[name] = json.dumps({**json.loads(files[name]), "times": None}).encode()
+        if name == "report.html":
+            files[name] = re.sub(rb"\d{4}-\d\d-\d\dT[\d:]+\S*", b"", files[name])
+    return {name: data for name, data in files.items() if not name.endswith(("log.txt", "run.json"))}
+
+
+def unfinished(out: Path) -> list[Path]:
+    """What should not be there after a run."""
+    return [*(out / ".work").glob("*"), *(out / ".claims").glob("*"), *out.rglob(".gloinone-*")]
 
 
 def main(source: str, out: str, pause_s: str, shard: str = "0/1", *flags: str) -> int:
     """One run in a process of its own; prints each slide as it is begun."""
-    from gloinone.pipeline.interrupts import Interrupted, Interrupts
-    from gloinone.pipeline.run_folder import run_folder
-
     index, count = map(int, shard.split("/"))
     method = FakeMethod(float(pause_s), on_slide=lambda slide: print(slide.info.name, flush=True))
     options = {"shard": Shard(index, count) if count > 1 else None, "overwrite": "overwrite" in flags}
     try:
         with Interrupts() as interrupts:
-            return run_folder(
-                config_for(Path(source), Path(out), **options), method, interrupts=interrupts
-            ).exit_status
+            config = config_for(Path(source), Path(out), **options)
+            return run_folder(config, method, interrupts=interrupts).exit_status
     except Interrupted as interrupted:
         return 128 + interrupted.number
 
