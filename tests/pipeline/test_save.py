@@ -14,8 +14,10 @@ from gloinone.annotations.columns import CIRCLES, GLOMERULI
 from gloinone.annotations.csv_text import read_table
 from gloinone.annotations.geojson import read_geojson
 from gloinone.annotations.imagescope import read_imagescope
+from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.save import SaveOptions, write_slide
-from gloinone.records import SlideResult
+from gloinone.records import Crop, SlideResult
+from gloinone.segmentation.outline import OutlineConfig, make_outline
 
 ALL = SaveOptions()
 
@@ -61,6 +63,32 @@ def test_numbers_agree_with_an_independent_measurement(tmp_path: Path) -> None:
             assert shapely.Polygon(region.ring).area * INFO.mpp**2 == pytest.approx(true_um2, rel=1e-3)
         assert (mask > 0).sum() * float(str(row["crop_mpp"])) ** 2 == pytest.approx(true_um2, rel=0.005)
         assert (labels == glomerulus.number).sum() == pytest.approx(true_um2, rel=0.005)
+
+
+@pytest.mark.parametrize("x", [1500.4, 60.0])
+def test_numbers_agree_for_what_the_segmenter_outlines(tmp_path: Path, x: float) -> None:
+    """From the network's probabilities on; at 60 px the border of the slide cuts the glomerulus."""
+    true = blob(x, 1200.7, 170)
+    ideal = made_glomerulus(1, true)
+    window, detection = ideal.candidate.window, ideal.candidate.detection
+    columns, rows = np.meshgrid(np.arange(256) + 0.5, np.arange(256) + 0.5)
+    inside = shapely.contains_xy(shapely.Polygon(window.image_from_l0(true)), columns, rows)
+    size = (INFO.width, INFO.height)
+    outline = make_outline(inside.astype(np.float32), window, detection, OutlineConfig(), size)
+    glomerulus = measure_glomerulus(1, ideal.candidate, outline, Crop(window, ideal.crop), INFO)
+    result = replace(made_result(0), glomeruli=(glomerulus,), candidates=(glomerulus.candidate,))
+    folder = saved(tmp_path / "a", result)
+    row = read_table(folder / "glomeruli.csv", GLOMERULI)[0]
+    true_um2 = shapely.Polygon(true).intersection(shapely.box(0, 0, *size)).area * INFO.mpp**2
+    mask = np.asarray(Image.open(folder / "masks" / "G001.png"))
+    labels = tifffile.imread(folder / "masks.tif", key=0)
+    assert row["at_edge"] is (x == 60)
+    assert row["area_um2"] == pytest.approx(true_um2, rel=0.01)
+    assert read_imagescope(folder / "a.xml").regions[0].measures["AreaMicrons"] == pytest.approx(
+        true_um2, rel=0.01
+    )
+    assert (mask > 0).sum() * float(str(row["crop_mpp"])) ** 2 == pytest.approx(row["area_um2"], rel=0.005)
+    assert (labels == 1).sum() == pytest.approx(row["area_um2"], rel=0.005)
 
 
 def test_crop_and_mask_lie_in_the_frame_of_the_row(tmp_path: Path) -> None:
