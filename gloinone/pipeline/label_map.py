@@ -22,7 +22,8 @@ UM_PER_PX = 1.0
 TILE_PX = 512
 MAX_NUMBER = 65535
 """What uint16 holds."""
-COMPRESSION_LEVEL = 6
+COMPRESSION_LEVEL = 1
+"""Level 6 takes four times as long for two fifths less."""
 BIG_TIFF_OVER = 2**36
 """Uncompressed bytes beyond which 4 GB may not hold the file: labels compress at least sixteenfold."""
 
@@ -114,7 +115,7 @@ def _encoded_tiles(level: Level, rings: Sequence[NumberedRing]) -> Iterator[byte
     They are compressed here, so that the bytes do not depend on the codecs that happen to be installed.
     """
     by_tile = _rings_by_tile(level, rings)
-    empty = zlib.compress(bytes(2 * TILE_PX * TILE_PX), COMPRESSION_LEVEL)
+    empty = zlib.compress(bytes(2 * TILE_PX * TILE_PX), 9)
     for row in range(level.rows):
         for column in range(level.columns):
             inside = by_tile.get((column, row))
