@@ -29,7 +29,7 @@ class CropClassifier(nn.Module):
         return logits
 
 
-def build_classifier(card: ModelCard) -> CropClassifier:
+def build_network(card: ModelCard) -> CropClassifier:
     """An untrained network as its card describes it; raises WeightsError for an unknown architecture."""
     name = card.architecture.name
     if name not in RESNET_CHANNELS:

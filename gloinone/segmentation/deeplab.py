@@ -20,13 +20,19 @@ class OutlineNet(nn.Module):
         self.normalise = normalise
         self.network = network
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What starting weights are for."""
+        encoder: nn.Module = self.network.encoder  # type: ignore[assignment]
+        return encoder
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, E, E) RGB 0..255 -> (B, 1, E, E) float32 logits."""
         logits: Tensor = self.network(self.normalise(x))
         return logits.float()
 
 
-def build_segmenter(card: ModelCard) -> OutlineNet:
+def build_network(card: ModelCard) -> OutlineNet:
     """An untrained network as its card describes it; raises WeightsError for an unknown architecture."""
     name = card.architecture.name
     if name not in ARCHITECTURES:

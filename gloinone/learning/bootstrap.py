@@ -1,0 +1,29 @@
+"""How sure a score is: whole patients are drawn again and again, since crops of one patient are alike."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDS = 500
+
+
+def interval(
+    score: Callable[[NDArray[np.intp]], float], groups: Sequence[str], seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of ``score`` of item numbers, over draws of groups with replacement.
+
+    Draws whose score is nan (one class only, say) do not count; (nan, nan) if none is left.
+    """
+    names = sorted(set(groups))
+    members = [np.flatnonzero([group == name for group in groups]) for name in names]
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(ROUNDS):
+        drawn = rng.integers(len(names), size=len(names))
+        values.append(score(np.concatenate([members[i] for i in drawn])))
+    finite = np.array([v for v in values if np.isfinite(v)])
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.quantile(finite, [0.025, 0.975])
+    return float(low), float(high)
