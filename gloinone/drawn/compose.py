@@ -1,27 +1,30 @@
 """What lies in the tissue: glomeruli and decoys where there is room, vessels beside them, tubules around them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.drawn.config import DrawnGlomerulus, SceneConfig
-from gloinone.drawn.decoys import DECOYS, RADII_UM, decoy, decoy_ring
+from gloinone.drawn.decoys import ARTERY, DECOYS, RADII_UM, decoy, decoy_ring
 from gloinone.drawn.glomeruli import GLOMERULUS_RADII_UM, glomerulus, glomerulus_ring
 from gloinone.drawn.layout import Spot, find_room
-from gloinone.drawn.shapes import inset
-from gloinone.drawn.strokes import Element, element
+from gloinone.drawn.shapes import inset, scaled
+from gloinone.drawn.strokes import Element, Mark, element
 from gloinone.drawn.texture import at_points, slow_field
 from gloinone.drawn.tubules import gap_elements, pack, tubule_elements
-from gloinone.drawn.vessels import artery, vessel_ring
-from gloinone.geometry import ring_circle
+from gloinone.drawn.vessels import artery, vein, vessel_ring
+from gloinone.geometry import measure_ring, ring_circle
 from gloinone.labels import GLOMERULAR, NONGLOMERULAR
 from gloinone.records import Points
 
 Rng = np.random.Generator
 _SCAR_SCALE_UM = 300.0
 _ARTERIOLE_RADII_UM = (11.0, 26.0)
+_VEIN_RADII_UM = (22.0, 75.0)
+_VEINS_PER_MM2 = 2.5
+Paint = Callable[[Points, int], list[Mark]]
 
 
 def plant(config: SceneConfig, tissue: Sequence[Points], rng: Rng) -> list[DrawnGlomerulus]:
@@ -48,8 +51,12 @@ def compose(
     config: SceneConfig, tissue: Sequence[Points], planted: Sequence[DrawnGlomerulus], rng: Rng
 ) -> list[Element]:
     """Every element of the tissue, in the order of painting."""
-    taken = [Spot(thing.cx_um, thing.cy_um, thing.reach_um, thing.kind or thing.label) for thing in planted]
-    arterioles = _arterioles(rng, planted, taken)
+    vessels = _vessels(config, rng, tissue, planted)
+    # Muscle has a sleeve of collagen, so tubules keep further off.
+    obstacles = [scaled(ring, 1.1) for ring, _ in vessels]
+    obstacles += [
+        scaled(thing.ring_um, 1.1 if thing.kind == ARTERY else 1 + 3 / thing.radius_um) for thing in planted
+    ]
     field = slow_field(config.seed, config.size_um, _SCAR_SCALE_UM)
     scars = partial(_scarring, config.scarring, field, planted)
     elements: list[Element] = []
@@ -58,37 +65,43 @@ def compose(
         wide = inset(piece, -70)
         assert wide is not None
         low, high = wide.min(axis=0), wide.max(axis=0)
-        near = [s for s in (*taken, *arterioles) if low[0] < s.cx < high[0] and low[1] < s.cy < high[1]]
-        packing = pack(rng, wide, [spot[:3] for spot in near])
+        near = [ring for ring in obstacles if ((low < ring.mean(axis=0)) & (ring.mean(axis=0) < high)).all()]
+        packing = pack(rng, wide, near)
         if packing.rings:
             middles = np.array([ring.mean(axis=0) for ring in packing.rings])
             elements += gap_elements(rng, packing, scars(packing.seams.mean(axis=1)))
             elements += tubule_elements(rng, packing, scars(middles))
-    for spot in arterioles:
-        ring = vessel_ring(rng, spot.cx, spot.cy, spot.radius * 0.8)
-        elements.append(element(ring, partial(artery, ring, int(rng.integers(2**62)))))
+    for ring, paint in vessels:
+        elements.append(element(ring, partial(paint, ring, int(rng.integers(2**62)))))
     for thing in planted:
-        paint = (
+        marks = (
             partial(decoy, thing.ring_um, thing.kind)
             if thing.kind
             else partial(glomerulus, thing.ring_um, thing.label)
         )
-        elements.append(element(thing.ring_um, partial(paint, int(rng.integers(2**62))), reach_um=60))
+        elements.append(element(thing.ring_um, partial(marks, int(rng.integers(2**62))), reach_um=60))
     return elements
 
 
-def _arterioles(rng: Rng, planted: Sequence[DrawnGlomerulus], taken: Sequence[Spot]) -> list[Spot]:
-    """Small vessels close to some of the planted things, where nothing else lies."""
-    found: list[Spot] = []
-    for thing in planted:
+def _vessels(
+    config: SceneConfig, rng: Rng, tissue: Sequence[Points], planted: Sequence[DrawnGlomerulus]
+) -> list[tuple[Points, Paint]]:
+    """Arterioles close to what is planted, and veins anywhere; none touches another thing."""
+    taken = [(thing.cx_um, thing.cy_um, thing.reach_um) for thing in planted]
+    tries: list[tuple[float, float, float, Paint]] = []
+    for cx, cy, reach in taken:
         radius, angle = rng.uniform(*_ARTERIOLE_RADII_UM), rng.uniform(0, 2 * np.pi)
-        away = thing.reach_um + radius * 1.3 + rng.uniform(2, 30)
-        spot = Spot(
-            thing.cx_um + away * np.cos(angle), thing.cy_um + away * np.sin(angle), radius, "arteriole"
-        )
-        others = (*taken, *found)
-        if all(np.hypot(spot.cx - o.cx, spot.cy - o.cy) > o.radius + 1.25 * radius for o in others):
-            found.append(spot)
+        away = reach + radius * 1.3 + rng.uniform(2, 30)
+        tries.append((cx + away * np.cos(angle), cy + away * np.sin(angle), radius, artery))
+    area_mm2 = sum(measure_ring(piece).area for piece in tissue) / 1e6
+    for _ in range(rng.poisson(_VEINS_PER_MM2 * area_mm2)):
+        x, y = rng.uniform(0, config.width_um), rng.uniform(0, config.height_um)
+        tries.append((x, y, rng.uniform(*_VEIN_RADII_UM), vein))
+    found: list[tuple[Points, Paint]] = []
+    for cx, cy, radius, paint in tries:
+        if all(np.hypot(cx - x, cy - y) > reach + 1.3 * radius for x, y, reach in taken):
+            taken.append((cx, cy, 1.2 * radius))
+            found.append((vessel_ring(rng, cx, cy, radius * 0.85), paint))
     return found
 
 

@@ -55,10 +55,9 @@ def _section(width: float, height: float, rng: np.random.Generator) -> Points:
     shape = radius * np.clip(wobble(rng, count, 0.03, 2, 9), 0.85, 1.06)
     shape *= 1 + _rough(rng, count, 0.006)
     half = np.array([0.43 * width, 0.43 * height])
-    return (
-        np.column_stack([np.cos(angle), np.sin(angle)]) * shape[:, None] * half
-        + np.array([width, height]) / 2
-    )
+    unit = np.column_stack([np.cos(angle), np.sin(angle)])
+    ring: Points = unit * shape[:, None] * half + np.array([width, height]) / 2
+    return ring
 
 
 def _cores(width: float, height: float, rng: np.random.Generator) -> list[Points]:
@@ -88,10 +87,11 @@ def _cores(width: float, height: float, rng: np.random.Generator) -> list[Points
 
 
 def _rough(rng: np.random.Generator, count: int, amount: float) -> NDArray[np.float64]:
-    """(count,) torn-edge noise of two widths."""
-    noise = rng.normal(0, 1, count)
-    smooth = np.convolve(np.concatenate([noise[-12:], noise, noise[:12]]), np.ones(25) / 5, "valid")
-    return np.asarray(amount * (0.35 * noise + smooth))
+    """(count,) noise of a torn edge, of two widths."""
+    noise = rng.normal(0, 1, count + 60)
+    fine = np.convolve(noise, np.hanning(9) / 2, "same")
+    coarse = np.convolve(noise[::-1], np.hanning(41) / 4.5, "same")
+    return np.asarray(amount * (0.4 * fine + coarse)[30 : 30 + count])
 
 
 def tissue_mask(rings: Sequence[Points], size_um: tuple[float, float], mpp: float) -> Mask:

@@ -17,7 +17,9 @@ INTERSTITIUM = (0.03, 0.12, 0.24)
 _FINEST_DETAIL_UM = 1.0
 """Coarser drawings are made at about this and averaged down, as a scanner's own pyramid is."""
 _LENS_UM = 0.32
+_GRAIN_PX = 1024
 _STRIP = 512
+"""Divides the above."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Glass:
     def grain(self) -> NDArray[np.float32]:
         """(1024, 1024, 3) noise of the camera in grey levels, repeats."""
         rng = np.random.default_rng((self.seed, 3))
-        grey = rng.normal(0, 1.3, (1024, 1024, 1))
-        return np.asarray(grey + rng.normal(0, 0.8, (1024, 1024, 3)), np.float32)
+        grey = rng.normal(0, 1.3, (_GRAIN_PX, _GRAIN_PX, 1))
+        return np.asarray(grey + rng.normal(0, 0.8, (_GRAIN_PX, _GRAIN_PX, 3)), np.float32)
 
 
 def render(
@@ -51,15 +53,14 @@ def render(
     x, y, width, height = box_px
     times = max(1, int(np.ceil(mpp / _FINEST_DETAIL_UM - 1e-9)))
     fine_mpp = mpp / times
-    margin = int(np.ceil(4 * _LENS_UM / fine_mpp))
+    margin = max(1, int(np.ceil(4 * _LENS_UM / fine_mpp)))
     left, top = x * times - margin, y * times - margin
     shape = (height * times + 2 * margin, width * times + 2 * margin)
     dyes = _dyes(elements, tissue, glass, fine_mpp, (left, top, shape[1], shape[0]))
-    dyes = cv2.GaussianBlur(dyes, (0, 0), _LENS_UM / fine_mpp) if _LENS_UM / fine_mpp > 0.3 else dyes
-    dyes = dyes[margin : shape[0] - margin, margin : shape[1] - margin]
+    seen = cv2.GaussianBlur(dyes, (0, 0), _LENS_UM / fine_mpp)[margin:-margin, margin:-margin]
     if times > 1:
-        dyes = cv2.resize(dyes, (width, height), interpolation=cv2.INTER_AREA)
-    return _lit(np.ascontiguousarray(dyes), glass, (x, y))
+        seen = cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA)
+    return _lit(np.asarray(seen, np.uint8), glass, (x, y))
 
 
 def _dyes(
@@ -87,9 +88,10 @@ def _lit(dyes: NDArray[np.uint8], glass: Glass, corner: tuple[int, int]) -> Pixe
     """Strip by strip, so that no whole-slide float array is made."""
     height, width = dyes.shape[:2]
     pixels = np.empty_like(dyes)
-    columns = (np.arange(width) + corner[0]) % 1024
+    grain = np.roll(glass.grain, (-corner[1], -corner[0]), axis=(0, 1))
+    grain = np.tile(grain, (1, -(-width // _GRAIN_PX), 1))[:, :width]
     for top in range(0, height, _STRIP):
-        rows = (np.arange(top, min(top + _STRIP, height)) + corner[1]) % 1024
-        grain = glass.grain[rows][:, columns]
-        pixels[top : top + _STRIP] = colour(dyes[top : top + _STRIP], glass.palette, grain)
+        rows = dyes[top : top + _STRIP]
+        below = top % _GRAIN_PX
+        pixels[top : top + _STRIP] = colour(rows, glass.palette, grain[below : below + len(rows)])
     return pixels

@@ -37,17 +37,25 @@ def rounded(ring: Points, times: int = 2) -> Points:
 def scaled(ring: Points, factor: float) -> Points:
     """The ring made larger or smaller about its mean."""
     centre = ring.mean(axis=0)
-    return (ring - centre) * factor + centre
+    resized: Points = (ring - centre) * factor + centre
+    return resized
 
 
-def inset(ring: Points, microns: float) -> Points | None:
-    """The ring moved inwards (or outwards if negative); its largest piece, or None when nothing is left."""
-    shape = shapely.buffer(shapely.Polygon(ring), -microns, quad_segs=3)
-    if shape.geom_type == "MultiPolygon":
-        shape = max(shape.geoms, key=lambda piece: piece.area)
-    if shape.is_empty or shape.area < 1:
+def inset(ring: Points, microns: float, round_um: float = 0.0) -> Points | None:
+    """The ring moved inwards (outwards if negative), corners rounded to `round_um`.
+
+    Its largest piece, or None when nothing is left.
+    """
+    shape = shapely.buffer(shapely.Polygon(ring), -microns - round_um, quad_segs=2)
+    if round_um > 0:
+        shape = shapely.buffer(shape, round_um, quad_segs=3)
+    pieces = [
+        piece for piece in shapely.get_parts(shape) if isinstance(piece, shapely.Polygon) and piece.area > 1
+    ]
+    if not pieces:
         return None
-    return np.asarray(shape.exterior.coords)[:-1]
+    largest = max(pieces, key=lambda piece: piece.area)
+    return shapely.get_coordinates(largest.exterior)[:-1]
 
 
 def walk(ring: Points, spacing: float) -> tuple[Points, Floats]:

@@ -48,8 +48,8 @@ def draw_palette(stain: Stain, rng: np.random.Generator) -> Palette:
 
 
 def colour(dyes: NDArray[np.uint8], palette: Palette, grain: NDArray[np.float32]) -> Pixels:
-    """(H, W, 3) dye bytes -> (H, W, 3) RGB; `grain` (H, W, 1 or 3) is added in grey levels."""
-    matrix = (-palette.absorbance.T / DYE_FULL).astype(np.float32)
-    absorbed = cv2.transform(dyes.astype(np.float32), matrix)
-    light = cv2.exp(absorbed) * palette.light.astype(np.float32) + grain
-    return np.asarray(np.clip(light + 0.5, 0, 255), np.uint8)
+    """(H, W, 3) dye bytes -> (H, W, 3) RGB; `grain` (H, W, 3) is added in grey levels."""
+    # The lamp is the constant of the exponent: light * exp(-a) = exp(ln light - a).
+    exponent = np.column_stack([-palette.absorbance.T / DYE_FULL, np.log(palette.light)]).astype(np.float32)
+    light = cv2.exp(cv2.transform(dyes.astype(np.float32), exponent))
+    return np.asarray(cv2.convertScaleAbs(cv2.add(light, grain)), np.uint8)

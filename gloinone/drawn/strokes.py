@@ -66,10 +66,25 @@ def nuclei(rng: np.random.Generator, centres: Points, radii: Points, angles: NDA
     hearts = ovals(centres + shift, radii * rng.uniform(0.5, 0.75, (count, 1)), angles, rough)
     rim_dyes = np.column_stack([tone, np.full(count, 0.25), np.full(count, 0.1)])
     heart_dyes = np.column_stack(
-        [tone * rng.uniform(0.6, 0.95, count), np.full(count, 0.25), np.full(count, 0.1)]
+        [tone * rng.uniform(0.72, 1.0, count), np.full(count, 0.25), np.full(count, 0.1)]
     )
     rings = np.stack([rims, hearts], axis=1).reshape(-1, 12, 2)
     return Cells(rings, np.stack([rim_dyes, heart_dyes], axis=1).reshape(-1, 3))
+
+
+def streaks(
+    rng: np.random.Generator,
+    centres: Points,
+    angles: NDArray[np.float64],
+    length_um: float,
+    tones: tuple[Dye, Dye],
+) -> Cells:
+    """Slender fibres about `length_um` long, each of a dye between the two `tones`."""
+    count = len(centres)
+    radii = np.column_stack([rng.uniform(0.25, 0.75, count) * length_um, rng.uniform(0.35, 0.9, count)])
+    share = rng.random((count, 1))
+    dyes = np.array([tones[0]]) * (1 - share) + np.array([tones[1]]) * share
+    return Cells(ovals(centres, radii, angles, np.ones((count, 10))), dyes)
 
 
 class Painter:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gloinone.drawn.shapes import oval, ovals, scatter, walk, wobble
+from gloinone.drawn.shapes import oval, ovals, scaled, scatter, walk, wobble
 from gloinone.drawn.strokes import Cells, Mark, Stroke, nuclei
 from gloinone.records import Points
 
@@ -13,7 +13,7 @@ def artery(ring: Points, seed: int) -> list[Mark]:
     centre = ring.mean(axis=0)
     opening = rng.uniform(0.3, 0.55)
     marks: list[Mark] = [
-        Stroke(_shell(ring, 1.14), (0.04, 0.15, 0.5), soft_um=3),
+        Stroke(scaled(ring, 1.09), (0.04, 0.15, 0.5), soft_um=2.5),
         Stroke(ring, (0.08, 0.72, 0.3)),
     ]
     radius = float(np.hypot(*(ring - centre).T).mean())
@@ -23,7 +23,7 @@ def artery(ring: Points, seed: int) -> list[Mark]:
         light = rng.random() < 0.4
         marks.append(Stroke(wavy, (0.03, 0.3, 0.25) if light else (0.08, 0.9, 0.55), width_um=0.9))
     for share in np.arange(0.93, opening + 0.12, -max(0.07, 6.5 / radius)):
-        at, along = walk(_shell(ring, float(share)), rng.uniform(16, 24))
+        at, along = walk(scaled(ring, float(share)), rng.uniform(16, 24))
         size = np.column_stack([rng.uniform(4.5, 8, len(at)), rng.uniform(1.2, 1.9, len(at))])
         marks.append(nuclei(rng, at + rng.normal(0, 1.2, at.shape), size, along))
     marks.append(Stroke(_wavy(rng, ring, opening + 0.08, 0.02), (0.03, 0.3, 0.4)))
@@ -33,7 +33,24 @@ def artery(ring: Points, seed: int) -> list[Mark]:
     at, along = walk(lumen, 18)
     marks.append(nuclei(rng, at, np.tile([3.6, 1.3], (len(at), 1)), along))
     if rng.random() < 0.6:
-        marks.append(red_cells(rng, _shell(lumen, 0.8), rng.uniform(7, 16)))
+        marks.append(red_cells(rng, scaled(lumen, 0.8), rng.uniform(7, 16)))
+    return marks
+
+
+def vein(ring: Points, seed: int) -> list[Mark]:
+    """A thin, slack wall around a wide lumen; at times blood in it."""
+    rng = np.random.default_rng(seed)
+    slack = _wavy(rng, ring, 1.0, 0.03)
+    lumen = _wavy(rng, slack, 1 - 3.5 / float(np.hypot(*(ring - ring.mean(axis=0)).T).mean()), 0.01)
+    marks: list[Mark] = [
+        Stroke(scaled(slack, 1.05), (0.04, 0.15, 0.42), soft_um=2),
+        Stroke(slack, (0.06, 0.4, 0.5)),
+        Stroke(lumen, (0.0, 0.04, 0.02)),
+    ]
+    at, along = walk(lumen, 20)
+    marks.append(nuclei(rng, at, np.tile([4.2, 1.2], (len(at), 1)), along))
+    if rng.random() < 0.5:
+        marks.append(red_cells(rng, scaled(lumen, 0.85), rng.uniform(5.5, 14)))
     return marks
 
 
@@ -54,11 +71,7 @@ def vessel_ring(rng: np.random.Generator, cx: float, cy: float, radius: float) -
     )
 
 
-def _shell(ring: Points, share: float) -> Points:
-    centre = ring.mean(axis=0)
-    return (ring - centre) * share + centre
-
-
 def _wavy(rng: np.random.Generator, ring: Points, share: float, amount: float) -> Points:
     centre = ring.mean(axis=0)
-    return (ring - centre) * share * wobble(rng, len(ring), amount, 6, 16)[:, None] + centre
+    wavy: Points = (ring - centre) * share * wobble(rng, len(ring), amount, 6, 16)[:, None] + centre
+    return wavy

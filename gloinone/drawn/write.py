@@ -14,6 +14,8 @@ _TILE_PX = 256
 _SMALLEST_PX = 512
 """A level that fits into this has no level below it."""
 _THUMBNAIL_PX = 1024
+_BIG_OVER = 2**32
+"""Uncompressed bytes beyond which a classic TIFF might not do."""
 _MAKER = "gloinone drawn slide"
 
 
@@ -96,7 +98,7 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
 
 
 def _is_big(pixels: Pixels) -> bool:
-    return pixels.nbytes > 2**32
+    return pixels.nbytes > _BIG_OVER
 
 
 def _check(pixels: Pixels, mpp: float) -> None:
