@@ -90,4 +90,4 @@ def sample_tissue(tissue: NDArray[np.bool_], scale: float, seed: int) -> NDArray
     if not len(rows):
         return np.zeros((0, 2))
     chosen = np.random.default_rng(seed).permutation(len(rows))[:TISSUE_POINTS]
-    return (np.column_stack([columns[chosen], rows[chosen]]) + 0.5) * scale
+    return np.asarray((np.column_stack([columns[chosen], rows[chosen]]) + 0.5) * scale, np.float64)

@@ -58,7 +58,7 @@ class Detector:
     """A network with its card's numbers on one device."""
 
     def __init__(self, network: CircleNet, config: DetectConfig, device: torch.device) -> None:
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.device = device
 

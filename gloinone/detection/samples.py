@@ -74,8 +74,9 @@ class TileSampler:
         """Centre of a tile in the case's picture."""
         if len(case.circles) and (rng.random() < self.config.glomerulus_share or not len(case.tissue)):
             circle = case.circles[int(rng.integers(len(case.circles)))]
-            return circle[:2] + rng.uniform(-0.45, 0.45, 2) * edge
-        return case.tissue[int(rng.integers(len(case.tissue)))] + rng.uniform(-0.25, 0.25, 2) * edge
+            return np.asarray(circle[:2] + rng.uniform(-0.45, 0.45, 2) * edge)
+        point = case.tissue[int(rng.integers(len(case.tissue)))]
+        return np.asarray(point + rng.uniform(-0.25, 0.25, 2) * edge)
 
 
 def _case_weights(cases: Sequence[Case]) -> NDArray[np.float64]:
@@ -86,7 +87,7 @@ def _case_weights(cases: Sequence[Case]) -> NDArray[np.float64]:
     for source in sorted(set(sources)):
         of_source = sources == source
         weights[of_source] = np.sqrt(size[of_source].sum()) * size[of_source] / size[of_source].sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def read_tile(
@@ -107,7 +108,7 @@ def read_tile(
     else:
         patch = picture[np.ix_(_reflect(rows, height), _reflect(columns, width))]
     how = cv2.INTER_AREA if case_px > 1 else cv2.INTER_LINEAR
-    pixels = cv2.resize(patch, (edge_px, edge_px), interpolation=how)
+    pixels = np.asarray(cv2.resize(patch, (edge_px, edge_px), interpolation=how), np.uint8)
     inside_x = (columns >= 0) & (columns < width)
     inside_y = (rows >= 0) & (rows < height)
     nearest = (np.arange(edge_px) * edge) // edge_px

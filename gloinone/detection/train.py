@@ -115,7 +115,7 @@ def train(training: Training, say: Callable[[str], None]) -> CircleNet:
 def _start(training: Training) -> Progress:
     """A fresh start, or the state an earlier call left."""
     config, network = training.config, training.network
-    network.to(training.device).to(memory_format=torch.channels_last).train()
+    network.train().to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     progress = Progress(
         step=0,
         network=network,
@@ -166,7 +166,7 @@ def _step(progress: Progress, images: Tensor, targets: TargetBatch, config: Trai
             f"step {progress.step}: the loss is not finite; lower the learning rate and start from the last state"
         )
     progress.optimizer.zero_grad(set_to_none=True)
-    loss.total.backward()
+    loss.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(progress.network.parameters(), MAX_GRADIENT)
     progress.optimizer.step()
     progress.average.update(progress.network)

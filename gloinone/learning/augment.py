@@ -42,7 +42,7 @@ def augment_colour(pixels: Pixels, rng: np.random.Generator, config: ColourConfi
     if rng.random() < config.grey_share:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if rng.random() < config.blur_share:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 1.6)))
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
     if rng.random() < config.noise_share:
         pixels = add_noise(pixels, rng)
     if rng.random() < config.jpeg_share:
@@ -50,27 +50,31 @@ def augment_colour(pixels: Pixels, rng: np.random.Generator, config: ColourConfi
     return pixels
 
 
+def _density(pixels: Pixels, mix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Optical densities of the pixels, times a 3 x 3 matrix."""
+    return np.asarray(cv2.transform(cv2.LUT(pixels, _DENSITY), mix), np.float32)
+
+
 def _rgb_from_density(density: NDArray[np.float32]) -> Pixels:
-    cv2.multiply(density, -1.0, dst=density)
-    cv2.exp(density, dst=density)
-    return cv2.convertScaleAbs(np.clip(density, 0, 1), alpha=255)
+    light = np.clip(cv2.exp(-density), 0, 1)
+    return np.asarray(cv2.convertScaleAbs(light, alpha=255), np.uint8)
 
 
 def jitter_stain(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
     """More or less of each of three stains, and a little of it everywhere."""
     scale = np.diag(rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32))
     shift = rng.uniform(-0.04, 0.04, 3).astype(np.float32) * strength / 0.25
-    density = cv2.transform(cv2.LUT(pixels, _DENSITY), (_RGB_HED @ scale @ _HED_RGB).T)
-    return _rgb_from_density(density + (shift @ _HED_RGB))
+    density = _density(pixels, (_RGB_HED @ scale @ _HED_RGB).T)
+    return _rgb_from_density(density + np.asarray(shift @ _HED_RGB, np.float32))
 
 
 def restain(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """The three optical densities mixed at random into three new ones of about the same darkness."""
-    mix = rng.dirichlet((0.6, 0.6, 0.6), 3).astype(np.float32)
-    gain = rng.uniform(0.5, 1.5, (3, 1)).astype(np.float32)
-    keep = np.float32(rng.uniform(0, 0.6))
-    matrix = keep * np.eye(3, dtype=np.float32) + (1 - keep) * mix * gain
-    return _rgb_from_density(cv2.transform(cv2.LUT(pixels, _DENSITY), matrix))
+    mix = rng.dirichlet((0.6, 0.6, 0.6), 3)
+    gain = rng.uniform(0.5, 1.5, (3, 1))
+    keep = rng.uniform(0, 0.6)
+    matrix = (keep * np.eye(3) + (1 - keep) * mix * gain).astype(np.float32)
+    return _rgb_from_density(_density(pixels, matrix))
 
 
 def jitter_light(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -84,7 +88,7 @@ def jitter_light(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     saturation = np.float32(rng.uniform(0.6, 1.35))
     grey = np.array([0.299, 0.587, 0.114], np.float32)
     matrix = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * grey[None].repeat(3, 0)
-    return cv2.transform(out, matrix)
+    return np.asarray(cv2.transform(out, matrix), np.uint8)
 
 
 def add_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -97,4 +101,4 @@ def recompress(pixels: Pixels, quality: int) -> Pixels:
     """Through JPEG and back."""
     ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gloinone.learning.device import autocast, available_threads, precision_of
+from gloinone.learning.device import autocast, describe_device
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,4 @@ def probe(device: torch.device) -> Probe:
         return Probe(False, f"{device} is there but does not compute: {first_line}")
     if not torch.allclose(found, expected, rtol=0.05):
         return Probe(False, f"{device} computes wrong numbers")
-    precision = str(precision_of(device)).removeprefix("torch.")
-    if device.type == "cuda":
-        card = torch.cuda.get_device_properties(device)
-        return Probe(True, f"{device} {card.name}, {card.total_memory / 2**30:.0f} GiB, {precision}")
-    return Probe(True, f"cpu, {available_threads()} threads, {precision}")
+    return Probe(True, describe_device(device))
