@@ -190,19 +190,27 @@ def _beside(
     if not how.xml_beside_slide or not xml.exists():
         return known, ()
     target = task.slide.path.with_name(xml.name)
-    if write_beside(target, xml.read_bytes(), known.get(target.name)):
-        return {target.name: str(file_sha256(xml))}, ()
-    return known, (f"{target.name} beside the slide is not ours or was edited, and stays as it is",)
+    refused = _lay_beside(target, xml.read_bytes(), known.get(target.name))
+    return (known, (refused,)) if refused else ({target.name: str(file_sha256(xml))}, ())
+
+
+def _lay_beside(target: Path, data: bytes, ours: str | None) -> str:
+    """Write it, or say why not: the results are in OUT in any case."""
+    try:
+        written = write_beside(target, data, ours)
+    except (OSError, OutputError) as error:
+        return f"no XML beside the slide: {error}"
+    return "" if written else f"{target.name} beside the slide is not ours or was edited, and stays as it is"
 
 
 def ensure_beside(task: SlideTask) -> None:
-    """Put the XML of a slide that was done before beside it. Raises OutputError."""
+    """Put the XML of a slide that was done before beside it. Raises OutputError if that cannot be recorded."""
     state = read_state(task.place.folder)
     xml = task.place.folder / f"{file_stem(task.name)}.xml"
     if state is None or (ours := state.files.get(xml.name)) is None or file_sha256(xml) != ours:
         return
     target = task.slide.path.with_name(xml.name)
-    if not write_beside(target, xml.read_bytes(), state.beside.get(target.name)):
-        logger.warning("%s: %s beside the slide is not ours or was edited, and stays", task.name, target.name)
+    if refused := _lay_beside(target, xml.read_bytes(), state.beside.get(target.name)):
+        logger.warning("%s: %s", task.name, refused, extra={"event": "kept", "slide": task.name})
     elif state.beside.get(target.name) != ours:
         write_atomic(task.place.folder / STATE, state_bytes(replace(state, beside={target.name: ours})))

@@ -1,12 +1,11 @@
 """Many slides: each is done once, by whichever run comes first; a bad one is recorded and the rest go on."""
 
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gloinone.errors import GloInOneError, OutputError, SlideSkippedError, WeightsError
+from gloinone.errors import GloInOneError, OutputError, SlideSkippedError
 from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
 from gloinone.pipeline.claims import Claim, Claims
 from gloinone.pipeline.exchange import begin, discard, repair, unfinished_keys
@@ -64,14 +63,20 @@ def run_folder(
     started = now()
     work = list_work(config, method)
     check_writable(config.out)
+    if config.xml_beside_slide:
+        check_writable(config.source if config.source.is_dir() else config.source.parent)
     for folder in (config.out, config.out / CLAIMS, record_path(config).parent):
         remove_abandoned(folder)
     for sentence in work.ignored:
         logger.info("ignored: %s", sentence, extra={"event": "ignored"})
     write_record(config, method, started, [], None)
     run = _Run(config, method, progress or Silent(), interrupts or Interrupts())
-    with contextlib.suppress(_StopError):
+    try:
         run.do_all(work.tasks)
+    except _StopError:
+        pass  # said already
+    except _LoadError as error:
+        raise error.__cause__ or error from None
     _conclude(config, method, started, run)
     return run.outcome
 
@@ -87,6 +92,10 @@ def _conclude(config: RunConfig, method: Method, started: str, run: "_Run") -> N
     except GloInOneError as error:
         outcome.stopped = outcome.stopped or str(error)
         logger.error("%s", error, extra={"event": "tables failed"})
+
+
+class _LoadError(Exception):
+    """The networks cannot be loaded; the cause says why."""
 
 
 class _StopError(Exception):
@@ -136,22 +145,25 @@ class _Run:
         if not verdict.todo:
             self._pass_over(task, verdict)
             return True
-        with self.claims.hold(task.place.key, task.name) as claim:
-            if claim is None:
-                return False
-            repair(task.place)
-            verdict = self._judge(task)
-            if not verdict.todo:  # done by another run just before we had the claim
-                self._pass_over(task, verdict)
-                return True
-            self.progress.begin(task.name)
-            return self._do(task, claim, verdict.why)
+        try:
+            with self.claims.hold(task.place.key, task.name) as claim:
+                if claim is None:
+                    return False
+                repair(task.place)
+                verdict = self._judge(task)
+                if verdict.todo:
+                    return self._do(task, claim, verdict.why)
+        except (OSError, OutputError) as error:
+            self._cannot_record(task, error)
+            return True
+        self._pass_over(task, verdict)  # done by another run just before we had the claim
+        return True
 
     def _judge(self, task: SlideTask) -> Verdict:
         """As ``judge``, but what another run has settled since we started is settled, whatever came of it."""
         if stamp_state(task.place.folder) != self._at_start[task.name]:
             state = read_state(task.place.folder)
-            if state is not None and state.basis == task.basis:
+            if state is not None and not state.made_otherwise_than(task.basis):
                 return Verdict(False, state.reason or "done by another run", state.status)
         return judge(task, self.config.overwrite)
 
@@ -164,12 +176,12 @@ class _Run:
         self._count(task, status, verdict.why)
 
     def _do(self, task: SlideTask, claim: Claim, why: str) -> bool:
-        """Do one slide that is ours; False if another run took us for dead meanwhile."""
-        try:
-            folder = begin(task.place)
-        except OSError as error:
-            self._cannot_record(task, error)
-            return True
+        """Do one slide that is ours; False if another run took us for dead meanwhile.
+
+        Raises OSError and OutputError if not even a failure can be recorded.
+        """
+        self.progress.begin(task.name)
+        folder = begin(task.place)
         try:
             with SlideLog() as log:
                 log_begin(task, why)
@@ -178,11 +190,9 @@ class _Run:
                     logger.warning("%s: taken over by another run", task.name)
                     return False
                 state = settle(task, folder, account, self._finishing, log)
-            self._count(task, state.status, state.reason or describe(state))
-        except (OSError, OutputError) as error:
-            self._cannot_record(task, error)
         finally:
             discard(folder)
+        self._count(task, state.status, state.reason or describe(state))
         return True
 
     def _attempt(self, task: SlideTask, folder: Path) -> Account:
@@ -190,7 +200,7 @@ class _Run:
         seen: list[SlideInfo] = []
         try:
             return analyse_slide(task, folder, self.config.save, self._load, self.progress.tiles, seen.append)
-        except WeightsError:
+        except _LoadError:
             raise  # not this slide's fault, and no other will fare better
         except SlideSkippedError as error:
             return account_without_result(task, "skipped", str(error), None)
@@ -207,7 +217,10 @@ class _Run:
     def _load(self) -> Analyse:
         """The networks, loaded when the first slide needs them."""
         if self._analyse is None:
-            self._analyse = self.method.load()
+            try:
+                self._analyse = self.method.load()
+            except Exception as error:
+                raise _LoadError from error
         return self._analyse
 
     def _cannot_record(self, task: SlideTask, error: OSError | OutputError) -> None:

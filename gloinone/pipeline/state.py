@@ -74,6 +74,10 @@ class State:
         """Why these results do not hold for that input and basis, in a few words; empty if they do."""
         if self.input is None or current != self.input:
             return "the slide has changed"
+        return self.made_otherwise_than(basis)
+
+    def made_otherwise_than(self, basis: Basis) -> str:
+        """The same, of the basis alone."""
         if self.basis.version != basis.version:
             return f"made by version {self.basis.version}"
         if self.basis.models != basis.models:
@@ -82,9 +86,11 @@ class State:
         return f"made with another {', '.join(changed)}" if changed else ""
 
     def _used(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Without --mpp where the slide has its own."""
-        own = self.row.get("mpp_source") in ("csv", "file")
-        return {k: v for k, v in settings.items() if not (own and k == "mpp_option")}
+        """Without the device, and without --mpp where the slide has its own."""
+        unused = {"device"}
+        if self.row.get("mpp_source") in ("csv", "file"):
+            unused.add("mpp_option")
+        return {key: value for key, value in settings.items() if key not in unused}
 
 
 def _changed(before: Mapping[str, Json], now: Mapping[str, Json]) -> set[str]:
