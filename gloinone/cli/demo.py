@@ -40,9 +40,10 @@ def command(out: Path, device: str, seed: int, verbose: bool) -> None:
 
     Example: gloinone demo demo-out
     """
+    from gloinone.cli.log import set_up_log
+    from gloinone.cli.run import run
     from gloinone.drawn.config import SceneConfig
     from gloinone.drawn.slide import draw_slide
-    from gloinone.pipeline.run_folder import run_folder
     from gloinone.pipeline.stages import Networks, StagesConfig
     from gloinone.pipeline.tasks import RunConfig
 
@@ -53,17 +54,18 @@ def command(out: Path, device: str, seed: int, verbose: bool) -> None:
     truth = draw_slide(slide, SceneConfig(seed=seed))
     click.echo(f"drawn: {slide}, {truth.width} x {truth.height} px, {len(truth.glomeruli)} glomeruli")
     config = RunConfig(slide, results, overwrite=True, arguments=tuple(sys.argv[1:]))
-    outcome = run_folder(config, networks)
-    if outcome.exit_status:
+    with set_up_log(verbose, None):
+        status = run(config, networks)
+    if status:
         click.echo(f"the job failed; see {results}/slides/{SLIDE}/log.txt", err=True)
-        raise SystemExit(outcome.exit_status)
+        raise SystemExit(status)
     check = read_check(results, truth.truth_path)
     for line in table_lines(check):
         click.echo(line)
-    click.echo(f"report: {results / 'report.html'}")
     if wrong := complaints(check):
         click.echo(f"the check failed: {'; '.join(wrong)}", err=True)
         raise SystemExit(1)
+    click.echo(f"all is well; look at {results / 'report.html'}")
 
 
 def _make_folder(folder: Path) -> None:
