@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from gloinone.cli.names import read_names
 from gloinone.errors import UsageError
 
 
@@ -37,7 +38,7 @@ from gloinone.errors import UsageError
 )
 @click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
 @click.option(
-    "--val", multiple=True, help="Patient, slide or file holding one a line: scored, never trained on."
+    "--val", multiple=True, help="Patient or slide, or a .txt with one a line: scored, never trained on."
 )
 @click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at.")
 @click.option("--init", default=None, help="Starting weights: a .safetensors file of a backbone, or none.")
@@ -74,17 +75,5 @@ def command(
         Source(s, t, None if str(m) == "-" else m, mpp)
         for s, t, m in zip(slides, truths, tables, strict=True)
     ]
-    config = MakeConfig(validation=_names(val), left_out=_names(leave_out), **options)  # type: ignore[arg-type]
+    config = MakeConfig(validation=read_names(val), left_out=read_names(leave_out), **options)  # type: ignore[arg-type]
     make_detector(sources, config, click.echo)
-
-
-def _names(given: tuple[str, ...]) -> frozenset[str]:
-    """Names as given, or the lines of a file of that name."""
-    names: set[str] = set()
-    for name in given:
-        if Path(name).is_file():
-            lines = Path(name).read_text(encoding="utf-8").splitlines()
-            names.update(line.strip() for line in lines if line.strip())
-        else:
-            names.add(name)
-    return frozenset(names)

@@ -64,7 +64,7 @@ def jitter_stain(pixels: Pixels, rng: np.random.Generator, strength: float) -> P
     """More or less of each of three stains, and a little of it everywhere."""
     scale = np.diag(rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32))
     shift = rng.uniform(-0.04, 0.04, 3).astype(np.float32) * strength / 0.25
-    density = _density(pixels, (_RGB_HED @ scale @ _HED_RGB).T)
+    density = _density(pixels, np.asarray((_RGB_HED @ scale @ _HED_RGB).T, np.float32))
     return _rgb_from_density(density + np.asarray(shift @ _HED_RGB, np.float32))
 
 
