@@ -134,10 +134,14 @@ class _Run:
         """Bring back what a run that died had moved aside, before anything is judged."""
         unfinished = unfinished_keys(self.config.out)
         for task in self.tasks:
-            if task.place.key in unfinished:
+            if task.place.key not in unfinished:
+                continue
+            try:
                 with self.claims.hold(task.place.key, task.name) as claim:
                     if claim is not None:
                         repair(task.place)
+            except OSError as error:
+                raise OutputError(f"{task.place.work}: cannot be cleaned up ({reason(error)}); make it writable") from error
 
     def _visit(self, task: SlideTask) -> bool:
         """Settle one slide, or leave it to the run that has it: False."""
@@ -170,7 +174,10 @@ class _Run:
     def _pass_over(self, task: SlideTask, verdict: Verdict) -> None:
         """Count a slide that needs nothing done."""
         if self.config.xml_beside_slide:
-            ensure_beside(task)
+            try:
+                ensure_beside(task)
+            except (OSError, OutputError) as error:
+                logger.warning("%s: no XML beside the slide: %s", task.name, error)
         status = verdict.status or "done"
         log_end(task.name, status, verdict.why)
         self._count(task, status, verdict.why)
