@@ -7,6 +7,7 @@ rows into cores, or into columns first, or at its widest gap, whichever gives th
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,8 +40,10 @@ def lay_cores(wanted: Mask, tissue: Mask, edge: int, margin: int, guard: int) ->
 
     A side needs ``margin`` beyond it if ``tissue``, mirrored at the border, lies that near to it, else ``guard``.
     """
-    layout = _Layout(wanted, _Near(tissue, margin, guard), edge)
-    turned = _Layout(wanted.T, _Near(tissue.T, margin, guard), edge)
+    mirrored = np.pad(tissue, margin, mode="symmetric").view(np.uint8)
+    sums = np.asarray(cv2.integral(mirrored, sdepth=cv2.CV_32S), np.int32)
+    layout = _Layout(wanted, _Near(sums, margin, guard), edge)
+    turned = _Layout(np.ascontiguousarray(wanted.T), _Near(sums.T, margin, guard), edge)
     height, width = wanted.shape
     return _cover(layout, turned, Rectangle(0, 0, width, height))
 
@@ -63,15 +66,14 @@ def _cover(layout: "_Layout", turned: "_Layout", block: Rectangle) -> list[Place
     return best
 
 
+@dataclass(frozen=True)
 class _Near:
     """Answers how much a side of a rectangle has to see beyond itself."""
 
-    def __init__(self, tissue: Mask, margin: int, guard: int) -> None:
-        mirrored = np.pad(tissue, margin, mode="symmetric")
-        self._sums: NDArray[np.int64] = np.zeros((mirrored.shape[0] + 1, mirrored.shape[1] + 1), np.int64)
-        np.cumsum(np.cumsum(mirrored, axis=0, dtype=np.int64), axis=1, out=self._sums[1:, 1:])
-        self.margin = margin
-        self._guard = guard
+    sums: NDArray[np.int32]
+    """Of the tissue left of and above each corner of the cells, the mirrored margin included."""
+    margin: int
+    guard: int
 
     def left(self, r: Rectangle) -> int:
         """Cells needed left of the rectangle; so on for the other sides."""
@@ -87,9 +89,9 @@ class _Near:
         return self._reach(Rectangle(r.x0 - self.margin, r.y1, r.x1 + self.margin, r.y1 + self.margin))
 
     def _reach(self, band: Rectangle) -> int:
-        m, s = self.margin, self._sums
+        m, s = self.margin, self.sums
         y0, y1, x0, x1 = band.y0 + m, band.y1 + m, band.x0 + m, band.x1 + m
-        return self.margin if s[y1, x1] - s[y0, x1] - s[y1, x0] + s[y0, x0] else self._guard
+        return self.margin if s[y1, x1] - s[y0, x1] - s[y1, x0] + s[y0, x0] else self.guard
 
 
 @dataclass(frozen=True)

@@ -184,4 +184,4 @@ def dilate_um(mask: Mask, reach_um: float, mpp_overview: float) -> Mask:
     if not mask.any():
         return mask
     distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distance * mpp_overview <= reach_um, np.bool_)
+    return np.asarray(distance <= reach_um / mpp_overview, np.bool_)
