@@ -11,14 +11,14 @@ RUN python3.11 -m venv /opt/venv
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 # Only what gloinone needs; gloinone itself is found through the .pth file, and so is not part of this large layer.
-RUN /opt/venv/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*p['dependencies'], *p['optional-dependencies']['train'], sep='\n')" > requirements.txt \
+RUN /opt/venv/bin/python -c "import tomllib; \
+print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
  && /opt/venv/bin/pip install --constraint constraints.txt --requirement requirements.txt \
  && /opt/venv/bin/pip uninstall --yes pip \
  && echo /opt/gloinone > /opt/venv/lib/python3.11/site-packages/gloinone.pth \
  && printf '%s\n' '#!/opt/venv/bin/python' 'from gloinone.cli.main import main' 'main()' > /opt/venv/bin/gloinone \
- && chmod 755 /opt/venv/bin/gloinone \
- && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib || true
+ && chmod 755 /opt/venv/bin/gloinone
+RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 
 FROM debian:bookworm-slim

@@ -25,11 +25,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (torch is large: a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	$(PIP) setuptools
-	$(PIP) --no-build-isolation --editable '.[train]'
+	$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(PIP) --no-build-isolation --editable '.[train,dev]'
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 setup: $(VENV)/ready

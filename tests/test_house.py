@@ -22,7 +22,6 @@ MODULE_OF = {
     "opencv-python-headless": "cv2",
     "openslide-python": "openslide",
     "pillow": "PIL",
-    "scikit-learn": "sklearn",
     "segmentation-models-pytorch": "segmentation_models_pytorch",
 }
 """Where the name of the import differs from that of the distribution."""
@@ -173,7 +172,7 @@ def test_every_import_is_a_dependency_and_every_dependency_is_imported() -> None
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"gloinone"}
-    asked = {_canonical(name) for name in [*PROJECT["dependencies"], *EXTRAS["train"]]}
+    asked = {_canonical(name) for name in PROJECT["dependencies"]}
     modules = {MODULE_OF.get(name, name) for name in asked - {"openslide-bin"}}  # a library, not a module
     assert foreign <= modules, "imported and not asked for"
     assert modules <= foreign | INDIRECT, "asked for and not imported"
