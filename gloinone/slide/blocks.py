@@ -13,6 +13,8 @@ BLOCK_PX = 4096
 """Edge of the level rectangle that one read may take: bounds memory at 64 MB a thread."""
 SMALLEST_BLOCK_PX = 512
 """Level px: a stretch that cannot be read is narrowed down to about this."""
+MOST_FAILURES = 200
+"""In one row of blocks; beyond them whole blocks are given up: a slide damaged all over must not take hours."""
 MOST_THREADS = 4
 
 
@@ -56,7 +58,7 @@ class BlockReader:
                     self._read_block(slide, block)
                 except SlideUnreadableError as error:
                     errors.append(error)
-                    todo.extend(self._narrowed(block))
+                    todo.extend(self._narrowed(block, len(errors) > MOST_FAILURES))
                     slide.close()
                     slide = self.slide.reopen()
         finally:
@@ -78,10 +80,10 @@ class BlockReader:
         self.pixels[top:bottom, left:right] = read.pixels
         self.scanned[top:bottom, left:right] = read.scanned
 
-    def _narrowed(self, block: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
-        """Four quarters of a block that failed, or none, marking it unread, when it is small."""
+    def _narrowed(self, block: tuple[int, int, int, int], give_up: bool) -> list[tuple[int, int, int, int]]:
+        """Four quarters of a block that failed, or none, marking it unread, when it is small or given up."""
         left, top, right, bottom = block
-        if max(right - left, bottom - top) <= self.smallest_px:
+        if give_up or max(right - left, bottom - top) <= self.smallest_px:
             self.unread[top:bottom, left:right] = True
             return []
         x, y = (left + right + 1) // 2, (top + bottom + 1) // 2

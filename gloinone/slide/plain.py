@@ -13,7 +13,7 @@ from gloinone.slide.plain_decode import decode
 from gloinone.slide.plain_header import PlainHeader, read_header
 from gloinone.slide.pyramid import PyramidSlide
 from gloinone.slide.resolution import Resolution, settle_mpp
-from gloinone.slide.sampling import Level, LevelRead
+from gloinone.slide.sampling import Level, LevelRead, Read
 
 LARGEST_MEGAPIXELS = 400
 CONVERT = "convert to tiled TIFF, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
@@ -57,17 +57,25 @@ class PlainSlide(PyramidSlide):
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> LevelRead:
         """A view of the decoded pixels."""
-        if self._picture is None:
-            raise SlideUnreadableError(f"{self.info.name}: was closed")
-        pixels, scanned = self._picture.decoded()
+        pixels, scanned = self._decoded()
         part = slice(y, y + height), slice(x, x + width)
         return LevelRead(pixels[part], None if scanned is None else scanned[part], x, y)
+
+    def overview(self, um_per_px: float) -> Read:
+        """The whole picture, or SlideUnreadableError: what is damaged in it is not looked for."""
+        self._decoded()
+        return super().overview(um_per_px)
 
     def reopen(self) -> "PlainSlide":
         """Shares the decoded pixels."""
         if self._picture is None:
             raise SlideUnreadableError(f"{self.info.name}: was closed")
         return PlainSlide(self._picture, self.info)
+
+    def _decoded(self) -> tuple[Pixels, Mask | None]:
+        if self._picture is None:
+            raise SlideUnreadableError(f"{self.info.name}: was closed")
+        return self._picture.decoded()
 
     def close(self) -> None:
         """Lets go of the pixels."""

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from gloinone.errors import SlideUnreadableError
@@ -17,6 +19,8 @@ from gloinone.slide.plain_header import Kind, PlainHeader
 
 STRIP_ROWS = 1024
 """Rows converted at a time, so that no second picture stands in memory."""
+
+DECODER_ERRORS = (cv2.error, OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
 
 Decoded = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -33,7 +37,7 @@ def decode(path: Path, name: str, header: PlainHeader) -> tuple[Pixels, Mask | N
     if problem is None:
         try:
             decoded = _decode_tiff(data) if header.kind == "TIFF" else _decode_png_or_jpeg(data, name)
-        except (cv2.error, OSError, SyntaxError, ValueError, struct.error) as error:
+        except (*DECODER_ERRORS, Warning) as error:  # Warning: where warnings are made errors
             problem = str(error).strip().splitlines()[-1]
         else:
             if decoded[0].shape[:2] == (header.height, header.width):
@@ -51,10 +55,8 @@ def _decode_png_or_jpeg(data: bytes, name: str) -> tuple[Pixels, Mask | None]:
 
 
 def _decode_tiff(data: bytes) -> tuple[Pixels, Mask | None]:
-    """With Pillow: OpenCV goes on silently behind a damaged strip. Its class is called directly because
-    ``Image.open`` warns of sizes that were checked already.
-    """
-    with TiffImageFile(io.BytesIO(data)) as image:
+    """With Pillow: OpenCV goes on silently behind a damaged strip."""
+    with pillow_limit_lifted, TiffImageFile(io.BytesIO(data)) as image:
         image.load()
         if image.mode.startswith("I;16"):
             grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
@@ -63,6 +65,25 @@ def _decode_tiff(data: bytes) -> tuple[Pixels, Mask | None]:
             rgba = np.asarray(image.convert("RGBA"))
             return on_white(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
         return np.array(image.convert("RGB")), None
+
+
+class _PillowLimitLifted:
+    """Pillow refuses 180 megapixels by a global; ours are counted before, by the header."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+
+    def __exit__(self, *exception: object) -> None:
+        Image.MAX_IMAGE_PIXELS = self._limit
+        self._lock.release()
+
+
+pillow_limit_lifted = _PillowLimitLifted()
 
 
 def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tifffile
-
 from gloinone.errors import SlideUnreadableError
 from gloinone.slide.resolution import LARGEST_MPP, SMALLEST_MPP
+from gloinone.slide.tiff_tags import (
+    BITS,
+    HEIGHT,
+    ORIENTATION,
+    PHOTOMETRIC,
+    RESOLUTION_UNIT,
+    SAMPLE_FORMAT,
+    WIDTH,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    Tags,
+    read_tiff_tags,
+)
 
 Kind = Literal["PNG", "JPEG", "TIFF"]
 
@@ -24,6 +35,8 @@ MAGIC: dict[bytes, Kind] = {
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 CENTIMETRE = 3
 """Value of the TIFF tag ResolutionUnit."""
+CMYK = 5
+"""Value of the TIFF tag PhotometricInterpretation."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ def read_header(path: Path, name: str) -> PlainHeader:
             return _jpeg_header(path, name)
         if kind == "TIFF":
             return _tiff_header(path, name)
-    except (struct.error, tifffile.TiffFileError, ValueError, KeyError, IndexError) as error:
+    except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise SlideUnreadableError(
             f"{name}: damaged {kind} header ({error}); copy or export it again"
         ) from error
@@ -92,41 +105,33 @@ def _jpeg_header(path: Path, name: str) -> PlainHeader:
 
 
 def _tiff_header(path: Path, name: str) -> PlainHeader:
-    with tifffile.TiffFile(path) as tiff:
-        if not tiff.pages:
-            raise ValueError("no picture inside")
-        page = tiff.pages.first
-        tags = {tag.name: tag.value for tag in page.tags.values()}
-        same_size = sum(1 for other in tiff.pages if other.shape[:2] == page.shape[:2])
+    pictures = read_tiff_tags(path)
+    tags = pictures[0]
+    (width,), (height,) = tags[WIDTH], tags[HEIGHT]
+    same_size = sum(other.get(WIDTH) == (width,) and other.get(HEIGHT) == (height,) for other in pictures)
     refused = _tiff_refused(tags, same_size)
     if refused:
         raise SlideUnreadableError(f"{name}: a TIFF {refused}")
-    return PlainHeader("TIFF", int(tags["ImageWidth"]), int(tags["ImageLength"]), _tiff_mpp(tags))
+    return PlainHeader("TIFF", int(width), int(height), _tiff_mpp(tags))
 
 
-def _tiff_refused(tags: dict[str, object], pictures: int) -> str | None:
+def _tiff_refused(tags: Tags, pictures: int) -> str | None:
     """Why a flat TIFF is not read, with the mend."""
-    bits = tags.get("BitsPerSample", 1)
-    depths = set(bits) if isinstance(bits, tuple) else {bits}
-    if not depths <= {8, 16} or int(str(tags.get("SampleFormat", 1)).strip("(),").split(",")[0]) != 1:
-        return f"of {sorted(map(str, depths))} bits; save it as RGB with 8 bits a channel"
-    if tags.get("PhotometricInterpretation") == 5:
+    bits = set(tags.get(BITS, (1,)))
+    if not bits <= {8, 16} or set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:
+        return f"of {max(bits):g} bits or other numbers than counts; save it as RGB with 8 bits a channel"
+    if tags.get(PHOTOMETRIC) == (CMYK,):
         return "in CMYK; save it as RGB"
-    if tags.get("Orientation", 1) != 1:
+    if tags.get(ORIENTATION, (1,)) != (1,):
         return "that is stored turned (Orientation); save it upright"
     if pictures > 1:
         return f"of {pictures} pictures of one size (a stack); save the one that is meant"
     return None
 
 
-def _tiff_mpp(tags: dict[str, object]) -> tuple[float, float] | None:
-    if tags.get("ResolutionUnit") != CENTIMETRE:
+def _tiff_mpp(tags: Tags) -> tuple[float, float] | None:
+    x_per_cm, y_per_cm = tags.get(X_RESOLUTION, (0,))[0], tags.get(Y_RESOLUTION, (0,))[0]
+    if tags.get(RESOLUTION_UNIT) != (CENTIMETRE,) or not x_per_cm or not y_per_cm:
         return None
-    found = []
-    for axis in ("XResolution", "YResolution"):
-        value = tags.get(axis)
-        if not isinstance(value, tuple) or len(value) != 2 or not value[0] or not value[1]:
-            return None
-        found.append(10_000.0 * value[1] / value[0])
-    in_range = all(SMALLEST_MPP <= mpp <= LARGEST_MPP for mpp in found)
-    return (found[0], found[1]) if in_range else None
+    x, y = 10_000 / x_per_cm, 10_000 / y_per_cm
+    return (x, y) if min(x, y) >= SMALLEST_MPP and max(x, y) <= LARGEST_MPP else None
