@@ -19,6 +19,10 @@ from gloinone.slide.tiles import Tile, plan_tiles
 
 Core = tuple[float, float, float, float]
 
+CORE_SLACK_PX = 8
+"""Tile px around a core in which centres are taken too: two tiles place one glomerulus a little apart, and on
+the border of their cores each could leave it to the other. What both take is merged."""
+
 
 @dataclass(frozen=True)
 class DetectConfig:
@@ -71,7 +75,9 @@ class Detector:
                 placed = circles.copy()
                 placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
                 placed[:, 2] = circles[:, 2] * tile.window.downsample
-                found.append(placed[in_core(placed, tile.core)])
+                slack = CORE_SLACK_PX * tile.window.downsample
+                x0, y0, x1, y1 = tile.core
+                found.append(placed[in_core(placed, (x0 - slack, y0 - slack, x1 + slack, y1 + slack))])
         return suppress(np.concatenate(found), self.config.max_iou)
 
     @torch.inference_mode()

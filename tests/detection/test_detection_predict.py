@@ -1,0 +1,131 @@
+"""The detector over a slide: places in level-0 px, tiles that meet, borders, and batches that do not matter."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gloinone.detection.circlenet import CircleMaps
+from gloinone.detection.predict import DetectConfig, Detector, PlacedTile
+from gloinone.records import Overview, Window
+from gloinone.slide.reader import open_slide
+from gloinone.slide.resolution import Resolution
+
+MPP = 0.5
+CONFIG = DetectConfig(mpp=2.0, edge_px=128, margin_um=60.0, floor=0.2, max_iou=0.35, batch_size=3)
+
+
+class DotNetwork(nn.Module):
+    """Says that a glomerulus of radius 20 px of the tile sits wherever the picture is black."""
+
+    def forward(self, x: Tensor) -> CircleMaps:
+        dark = 1 - functional.avg_pool2d(x.float().mean(1, keepdim=True), 4) / 255
+        size = dark.shape[-2:]
+        offset = torch.full((len(x), 2, *size), 0.5)
+        return CircleMaps(torch.logit(dark.clamp(0.01, 0.99)), offset, torch.full((len(x), 1, *size), 5.0))
+
+
+def _slide(folder: Path, centres: list[tuple[int, int]], width: int = 2600, height: int = 1900) -> Path:
+    """White, with black squares of 16 px of the network's resolution at places on its grid."""
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    for x, y in centres:
+        cv2.rectangle(pixels, (x - 8, y - 8), (x + 7, y + 7), (0, 0, 0), -1)
+    path = folder / "dots.png"
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def _overview(width: int, height: int) -> Overview:
+    size = (width // 16, height // 16)
+    window = Window(0, 0, width, height, *size)
+    return Overview(window, np.zeros((size[1], size[0], 3), np.uint8), np.ones((size[1], size[0]), bool))
+
+
+def _detector() -> Detector:
+    return Detector(DotNetwork(), CONFIG, torch.device("cpu"))  # type: ignore[arg-type]
+
+
+def test_every_dot_is_found_once_where_it_is(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    centres = [(int(x), int(y)) for x in range(60, 2600, 240) for y in range(60, 1900, 240)]
+    centres = [(x + int(rng.integers(-16, 17)), y + int(rng.integers(-16, 17))) for x, y in centres]
+    told: list[tuple[int, int]] = []
+    with open_slide(_slide(tmp_path, centres), "dots.png", Resolution(MPP, "option")) as slide:
+        found = _detector().detect(
+            slide, _overview(2600, 1900), lambda done, total: told.append((done, total))
+        )
+    assert found.n_tiles > 3
+    assert told == [(i + 1, found.n_tiles) for i in range(found.n_tiles)]
+    assert found.unread == ()
+    assert len(found.circles) == len(centres)
+    distance = np.hypot(*(found.circles[:, None, :2] - np.array(centres)[None]).transpose(2, 0, 1))
+    # a cell of the output is 16 level-0 px
+    assert distance.min(axis=1).max() < 12
+    assert len(set(distance.argmin(axis=1))) == len(centres)
+    assert found.circles[:, 2] == pytest.approx(np.full(len(centres), 80.0), rel=0.02)
+
+
+def test_a_dot_at_the_corner_is_found_and_its_reflection_is_not(tmp_path: Path):
+    with open_slide(_slide(tmp_path, [(8, 8)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
+        found = _detector().detect(slide, _overview(900, 700), lambda *_: None)
+    assert len(found.circles) == 1
+    assert (found.circles[0, :2] >= 0).all()
+    assert found.circles[0, :2] == pytest.approx((8, 8), abs=12)
+
+
+def test_no_tissue_is_no_tile(tmp_path: Path):
+    overview = _overview(900, 700)
+    empty = Overview(overview.window, overview.pixels, np.zeros_like(overview.tissue))
+    with open_slide(_slide(tmp_path, [(300, 300)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
+        found = _detector().detect(slide, empty, lambda *_: None)
+    assert found.n_tiles == 0
+    assert found.circles.shape == (0, 4)
+
+
+def test_a_result_does_not_depend_on_its_neighbours():
+    from gloinone.detection.circlenet import CircleNet
+    from gloinone.learning.backbones import Normalise, ResNetFeatures
+
+    torch.manual_seed(1)
+    network = CircleNet(Normalise((120, 110, 100), (60, 60, 60)), ResNetFeatures("resnet18"), 16)
+    detector = Detector(network, DetectConfig(2.0, 64, 10.0, 0.0, 0.35, batch_size=3), torch.device("cpu"))
+    rng = np.random.default_rng(2)
+    pictures = rng.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    window = Window(0, 0, 64, 64, 64, 64)
+    tiles = [PlacedTile(p, window, (0.0, 0.0, 64.0, 64.0)) for p in pictures]
+    alone = detector.circles_of(tiles[:1])
+    assert len(alone)
+    # the fourth tile is alone in its batch, padded with zeros; in reverse order it shares one
+    assert np.array_equal(detector._predict(list(pictures[:1])), detector._predict(list(pictures[:3]))[:1])
+    assert np.array_equal(alone, detector.circles_of(tiles[:1]))
+
+
+class ShiftedNetwork(DotNetwork):
+    """Places everything a cell too far left or right, as the padding of its tile happens to say."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> CircleMaps:
+        maps = super().forward(x)
+        return maps._replace(offset=maps.offset + torch.tensor([self.shift, 0.0]).view(1, 2, 1, 1))
+
+
+def test_a_glomerulus_on_the_border_of_two_cores_is_not_left_to_the_other():
+    # the same dot at x 64 of two tiles whose cores meet there; each says it lies in the other's
+    picture = np.full((128, 128, 3), 255, np.uint8)
+    picture[60:68, 60:68] = 0
+    window = Window(0, 0, 128, 128, 128, 128)
+    detector = _detector()
+    left = PlacedTile(picture, window, (0.0, 0.0, 64.0, 128.0))
+    right = PlacedTile(picture, window, (64.0, 0.0, 128.0, 128.0))
+    found = []
+    for tile, way in ((left, 1.0), (right, -1.0)):
+        detector.network = ShiftedNetwork(way)  # type: ignore[assignment]
+        found.append(detector.circles_of([tile]))
+    assert all(len(circles) for circles in found)

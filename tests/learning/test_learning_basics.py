@@ -1,0 +1,178 @@
+"""Device, batches, moving average, checkpoints, log and augmentation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gloinone.errors import UsageError, WeightsError
+from gloinone.learning import device as devices
+from gloinone.learning.augment import ColourConfig, augment_colour, jitter_stain, recompress, restain
+from gloinone.learning.backbones import Normalise, ResNetFeatures, load_starting_weights
+from gloinone.learning.batches import fixed_batches, stack_padded
+from gloinone.learning.checkpoint import load_checkpoint, save_checkpoint
+from gloinone.learning.ema import WeightAverage
+from gloinone.learning.journal import Journal, read_journal
+
+
+def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.pick_device("auto").type == "cpu"
+    with pytest.raises(UsageError, match="--gpus all"):
+        devices.pick_device("cuda")
+    with pytest.raises(UsageError, match="not a device"):
+        devices.pick_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="1 GPU"):
+        devices.pick_device("cuda:3")
+    assert devices.pick_device("cuda:0") == torch.device("cuda", 0)
+
+
+def test_threads_follow_the_share_not_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(8)))
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(devices, "_CGROUP_QUOTA", quota)
+    assert devices.available_threads() == 8
+    quota.write_text("max 100000\n")
+    assert devices.available_threads() == 8
+    quota.write_text("350000 100000\n")
+    assert devices.available_threads() == 3
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    assert devices.available_threads() == 2
+
+
+def test_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(devices, "_CPU_INFO", info)
+    monkeypatch.setattr(devices.platform, "machine", lambda: "x86_64")
+    for flags, expected in (("fpu avx512f", torch.float32), ("fpu avx512_bf16", torch.bfloat16)):
+        info.write_text(f"processor : 0\nflags\t\t: {flags}\n")
+        assert devices.precision_of(torch.device("cpu")) == expected
+
+
+def test_batches():
+    assert list(fixed_batches([], 3)) == []
+    assert list(fixed_batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    with pytest.raises(ValueError, match="at least one"):
+        list(fixed_batches([1], 0))
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    batch = stack_padded([image], 2)
+    assert batch.shape == (2, 3, 2, 3)
+    assert np.array_equal(batch[0].transpose(1, 2, 0), image)
+    assert not batch[1].any()
+    with pytest.raises(ValueError, match="do not fit"):
+        stack_padded([image] * 3, 2)
+
+
+def test_average_forgets_its_start_and_follows():
+    network = nn.Linear(1, 1)
+    nn.init.zeros_(network.weight)
+    average = WeightAverage(network, 0.9)
+    nn.init.ones_(network.weight)
+    expected = 0.0
+    for step in range(1, 30):
+        average.update(network)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = expected * decay + (1 - decay)
+    assert float(average.network.weight.detach()) == pytest.approx(expected, rel=1e-5)
+    assert expected > 0.9
+    again = WeightAverage(network, 0.9)
+    again.load_state_dict(average.state_dict())
+    assert again.steps == 29
+    assert torch.equal(again.network.weight, average.network.weight)
+
+
+def test_checkpoints_come_back_and_damage_is_named(tmp_path: Path):
+    path = tmp_path / "deep" / "state.pt"
+    assert load_checkpoint(path) is None
+    save_checkpoint(path, {"step": 3, "w": torch.ones(2)})
+    assert load_checkpoint(path)["step"] == 3  # type: ignore[index]
+    assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(WeightsError, match="damaged training state"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path):
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    path = tmp_path / "evil.pt"
+    torch.save({"step": Evil()}, path)
+    with pytest.raises(WeightsError):
+        load_checkpoint(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_journal_drops_what_comes_after_the_resumed_step(tmp_path: Path):
+    path = tmp_path / "log.csv"
+    first = Journal(path, ("loss", "ap"), 0)
+    for step in (1, 2, 3):
+        first.add(step, {"loss": step / 10})
+    Journal(path, ("loss", "ap"), 2).add(3, {"loss": 0.5, "ap": 1.0})
+    rows = read_journal(path)
+    assert [(r["step"], r["loss"], r["ap"]) for r in rows] == [
+        ("1", "0.1", ""),
+        ("2", "0.2", ""),
+        ("3", "0.5", "1"),
+    ]
+
+
+def test_starting_weights_must_be_of_the_backbone(tmp_path: Path):
+    from safetensors.torch import save_file
+
+    backbone = ResNetFeatures("resnet18")
+    state = {
+        k: torch.full_like(v, 0.5).half() for k, v in backbone.state_dict().items() if v.is_floating_point()
+    }
+    good = tmp_path / "good.safetensors"
+    save_file(state | {"fc.weight": torch.zeros(10, 512)}, good)
+    load_starting_weights(backbone, good)
+    assert torch.all(backbone.conv1.weight == 0.5)
+    bad = tmp_path / "bad.safetensors"
+    save_file({k: v for k, v in state.items() if k != "conv1.weight"}, bad)
+    with pytest.raises(WeightsError, match=r"1 missing \(conv1.weight\)"):
+        load_starting_weights(backbone, bad)
+    with pytest.raises(WeightsError, match="no such file"):
+        load_starting_weights(backbone, tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(WeightsError, match="not a readable"):
+        load_starting_weights(backbone, tmp_path / "text.safetensors")
+    with pytest.raises(UsageError, match="unknown backbone"):
+        ResNetFeatures("vgg")
+
+
+def test_normalisation_is_part_of_the_network():
+    out = Normalise((10, 20, 30), (1, 2, 3))(torch.tensor([[[[11]], [[24]], [[36]]]], dtype=torch.uint8))
+    assert out.flatten().tolist() == [1, 2, 2]
+
+
+def test_augmentation_keeps_shape_and_repeats_by_seed():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    always = ColourConfig(1, 0.25, 1, 0.5, 1, 1, 1, 1)
+    first = augment_colour(picture, np.random.default_rng(7), always)
+    assert first.shape == picture.shape
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, augment_colour(picture, np.random.default_rng(7), always))
+    assert np.array_equal(
+        augment_colour(picture, np.random.default_rng(1), ColourConfig(0, 0, 0, 0, 0, 0, 0, 0)), picture
+    )
+
+
+def test_stain_jitter_keeps_white_nearly_white_and_order_of_darkness():
+    ramp = np.repeat(np.linspace(20, 255, 64).astype(np.uint8)[None, :, None], 3, axis=2).repeat(4, 0)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        for changed in (jitter_stain(ramp, rng, 0.25), restain(ramp, rng)):
+            assert changed[:, -1].min() >= 235
+            assert (np.diff(changed[0].astype(int), axis=0) >= -1).all()
+
+
+def test_recompression_loses_little():
+    smooth = np.full((32, 32, 3), (200, 120, 160), np.uint8)
+    assert np.abs(recompress(smooth, 60).astype(int) - smooth).max() <= 4
