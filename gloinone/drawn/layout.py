@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gloinone.drawn.shapes import wobble
 from gloinone.errors import UsageError
+from gloinone.geometry import ring_mask
 from gloinone.records import Mask, Points
 
 Layout = Literal["core", "section", "full"]
@@ -71,7 +72,11 @@ def _cores(width: float, height: float, rng: np.random.Generator) -> list[Points
         start, end = rng.uniform(0.03, 0.08) * long, long * (1 - rng.uniform(0.03, 0.08))
         x = np.linspace(start, end, max(60, int((end - start) / 12)))
         share = np.linspace(0, 1, len(x))
-        bend = (0.4 * lane - half) * 0.7 * np.sin(share * rng.uniform(2, 6) + rng.uniform(0, 6))
+        bend = (
+            min(0.4 * lane - half, 0.25 * half + 0.03 * long)
+            * 0.8
+            * np.sin(share * rng.uniform(2, 6) + rng.uniform(0, 6))
+        )
         taper = np.clip(np.minimum(x - start, end - x) / (0.8 * half), 0, 1) ** 0.5
         sides = []
         for side in (-1, 1):
@@ -97,10 +102,10 @@ def _rough(rng: np.random.Generator, count: int, amount: float) -> NDArray[np.fl
 def tissue_mask(rings: Sequence[Points], size_um: tuple[float, float], mpp: float) -> Mask:
     """(H, W) whether the centre of each pixel of `mpp` lies in tissue."""
     width, height = (int(np.ceil(side / mpp)) for side in size_um)
-    mask = np.zeros((height, width), np.uint8)
+    mask = np.zeros((height, width), bool)
     for ring in rings:
-        cv2.fillPoly(mask, [np.rint((ring / mpp - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-    return mask.astype(bool)
+        mask |= ring_mask(ring / mpp, width, height)
+    return mask
 
 
 def find_room(
