@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gloinone.cli.training_options import start_file, steps_of, training_options
+from gloinone.cli.training_options import steps_of, training_options
 
 
 @click.command(
@@ -56,7 +56,7 @@ def command(**options: Any) -> None:
     config = MakeConfig(
         out=out,
         train=train,
-        init=start_file(options["init"]),
+        init=options["init"],
         backbone=options["backbone"],
         device=options["device"],
         licence=options["licence"],

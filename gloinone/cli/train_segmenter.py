@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from gloinone.cli.training_options import start_file, steps_of, training_options
+from gloinone.cli.training_options import steps_of, training_options
 
 
 @click.command(
@@ -44,7 +44,7 @@ def command(**options: Any) -> None:
     config = MakeConfig(
         out=out,
         train=train,
-        init=start_file(options["init"]),
+        init=options["init"],
         architecture=options["arch"],
         encoder=options["encoder"],
         device=options["device"],

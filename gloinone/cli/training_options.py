@@ -32,7 +32,11 @@ _OPTIONS = [
     click.option("--val", multiple=True, help="Patient, or a file of them: scored, never trained on."),
     click.option("--test", multiple=True, help="Likewise, and not used for calibration either."),
     click.option("--leave-out", multiple=True, help="Slide or patient that is not even read."),
-    click.option("--init", default="none", help="Starting weights, a .safetensors file; or none."),
+    click.option(
+        "--init",
+        default="none",
+        help="Starting weights: a model's name or folder, a .safetensors file, or none.",
+    ),
     click.option("--steps", type=int, help="Optimiser steps; default: --epochs."),
     click.option("--epochs", type=float, default=8.0, show_default=True, help="Passes over the crops."),
     click.option("--batch-size", default=16, show_default=True, help="Crops a step."),
@@ -60,11 +64,6 @@ def one_for_each(folders: Sequence[Path], given: Sequence[Path], name: str, to: 
         raise UsageError(f"give one {name} for every {to}, in the same order, or - for none")
     padded = given or [Path("-")] * len(folders)
     return [None if str(path) == "-" else path for path in padded]
-
-
-def start_file(init: str) -> Path | None:
-    """--init as a file, or None."""
-    return None if init == "none" else Path(init)
 
 
 def steps_of(steps: int | None, epochs: float, crops: int, batch: int) -> int:

@@ -1,0 +1,206 @@
+"""The classifier as the pipeline calls it, its partial-label loss, and its training on two colours."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gloinone.classification.build import build_classifier
+from gloinone.classification.losses import allowed_classes, hierarchical_loss
+from gloinone.classification.make import MakeConfig, make_classifier, start_card
+from gloinone.classification.predict import Classifier
+from gloinone.classification.resnet import build_network
+from gloinone.classification.train import TrainConfig, learning_rate, train_classifier
+from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.patches import PATCH_PX, Patches
+from gloinone.records import Crop, Window
+from gloinone.weights.card import Architecture, ModelCard
+from gloinone.weights.store import ModelPaths, load_state, read_card
+
+CPU = torch.device("cpu")
+DARK_OF = {"normal": 200, "sclerosed": 60, "non-glomerular": 130}
+
+
+def patches_of(labels: list[str], group: str = "a", seed: int = 0) -> Patches:
+    """Each label has its own grey, and its own texture too, since training varies the light."""
+    rng = np.random.default_rng(seed)
+    count = len(labels)
+    pixels = np.empty((count, PATCH_PX, PATCH_PX, 3), np.uint8)
+    for i, label in enumerate(labels):
+        spread = {"normal": 50, "sclerosed": 2, "non-glomerular": 20}.get(label, 5)
+        grain = rng.integers(-spread, spread + 1, (PATCH_PX // 8, PATCH_PX // 8, 3)).repeat(8, 0).repeat(8, 1)
+        pixels[i] = np.clip(DARK_OF.get(label, 100) + grain, 0, 255)
+    masks = np.zeros((count, PATCH_PX, PATCH_PX), np.uint8)
+    words = tuple(labels), (group,) * count, (group,) * count, ("drawn",) * count
+    return Patches(pixels, masks, np.full(count, 85.0), *words)
+
+
+def a_card() -> ModelCard:
+    nothing = patches_of([])
+    card = start_card(nothing, nothing, nothing, MakeConfig(Path("tiny"), TrainConfig(edge_px=32)))
+    return replace(card, architecture=Architecture("resnet18"))
+
+
+class Tiny(torch.nn.Module):
+    """One convolution and means: trains in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Conv2d(3, 16, 5, stride=2)
+        self.norm = torch.nn.BatchNorm2d(16)
+        self.dropout = torch.nn.Dropout(0.1)
+        self.head = torch.nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        f = self.norm(self.first(x / 255 - 0.5)).relu().float()
+        logits: torch.Tensor = self.head(self.dropout(f.mean(dim=(2, 3))))
+        return logits.float()
+
+
+def a_classifier(temperature: float = 1.0) -> Classifier:
+    torch.manual_seed(0)
+    card = replace(a_card(), temperature=temperature)
+    return build_classifier(card, build_network(card).state_dict(), CPU)
+
+
+def some_crops(count: int) -> list[Crop]:
+    rng = np.random.default_rng(1)
+    window = Window(0, 0, 256, 256, 256, 256)
+    return [Crop(window, rng.integers(0, 255, (256, 256, 3), np.uint8)) for _ in range(count)]
+
+
+def test_rows_are_probabilities_of_their_own_crop_only() -> None:
+    classifier, crops = a_classifier(), some_crops(11)
+    rows = classifier.classify(crops)
+    assert rows.shape == (11, 5)
+    assert rows.dtype == np.float64
+    assert np.allclose(rows.sum(axis=1), 1)
+    assert np.array_equal(classifier.classify(crops[9:10]), rows[9:10])
+    assert np.array_equal(classifier.classify(crops), rows)
+    assert classifier.classify([]).shape == (0, 5)
+
+
+def test_temperature_flattens_without_reordering() -> None:
+    sharp, flat = a_classifier().classify(some_crops(4)), a_classifier(5.0).classify(some_crops(4))
+    assert (sharp.argmax(axis=1) == flat.argmax(axis=1)).all()
+    assert (flat.max(axis=1) <= sharp.max(axis=1)).all()
+
+
+def test_channel_order_of_the_card_is_used() -> None:
+    crops = some_crops(2)
+    rgb, bgr = a_classifier(), a_classifier()
+    bgr.card = replace(bgr.card, channels="BGR")
+    swapped = [Crop(c.window, np.ascontiguousarray(c.pixels[..., ::-1])) for c in crops]
+    assert np.array_equal(bgr.classify(swapped), rgb.classify(crops))
+    assert not np.array_equal(bgr.classify(crops), rgb.classify(crops))
+
+
+def test_other_labels_and_networks_are_refused() -> None:
+    with pytest.raises(WeightsError, match="labels"):
+        Classifier(torch.nn.Identity(), replace(a_card(), labels=("a", "b")), CPU)
+    with pytest.raises(WeightsError, match="unknown classifier"):
+        build_network(replace(a_card(), architecture=Architecture("vgg")))
+    with pytest.raises(WeightsError, match="not of the network"):
+        build_classifier(a_card(), {"x": torch.zeros(1)}, CPU)
+
+
+def test_loss_is_marginal_over_what_the_truth_leaves_open() -> None:
+    logits = np.array([[1.0, 0.5, -1.0, 2.0, 0.0]])
+    p = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    expected = {
+        "normal": p[0],
+        "disappearing": p[3],
+        "sclerosed": p[1:4].sum(),
+        "glomerulus": 1 - p[4],
+        "non-glomerular": p[4],
+    }
+    for label, probability in expected.items():
+        allowed = torch.from_numpy(allowed_classes([label]))
+        loss = float(hierarchical_loss(torch.from_numpy(logits), allowed))
+        assert loss == pytest.approx(-np.log(probability))
+    both = torch.from_numpy(allowed_classes(["normal"]))
+    smooth = float(hierarchical_loss(torch.from_numpy(logits), both, 0.1))
+    assert smooth == pytest.approx(-0.9 * np.log(p[0]) - 0.1 * np.log(p).mean())
+    with pytest.raises(UsageError, match="unknown class tubule"):
+        allowed_classes(["tubule"])
+
+
+def test_a_partial_label_says_nothing_between_what_it_leaves_open() -> None:
+    logits = torch.tensor([[0.3, 1.0, -0.5, 0.2, 0.1]], requires_grad=True)
+    hierarchical_loss(logits, torch.from_numpy(allowed_classes(["sclerosed"]))).backward()
+    assert logits.grad is not None
+    p = torch.softmax(logits.detach()[0], 0)
+    shares = logits.grad[0, 1:4] / p[1:4]  # pulled up in proportion: their ratios stay
+    assert torch.allclose(shares, shares[0].expand(3))
+
+
+def test_rate_rises_then_falls_to_nothing() -> None:
+    config = TrainConfig(steps=100, learning_rate=1.0)
+    rates = [learning_rate(step, config) for step in range(1, 101)]
+    assert max(rates) == rates[4] == 1.0
+    assert rates[0] == 0.2
+    assert rates[-1] == pytest.approx(0)
+    assert all(a >= b for a, b in itertools.pairwise(rates[4:]))
+
+
+def test_training_resumes_exactly_and_learns(tmp_path: Path) -> None:
+    patches = patches_of(["normal", "sclerosed", "non-glomerular"] * 4)
+    config = TrainConfig(edge_px=48, steps=80, batch=12, learning_rate=2e-2, save_every=7, average=0.9)
+
+    def train(folder: str, stop: int | None) -> torch.nn.Module:
+        def progress(step: int, _: float) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return train_classifier(Tiny(), patches, config, tmp_path / folder, CPU, progress)
+
+    trained = train("whole", None)
+    with pytest.raises(KeyboardInterrupt):
+        train("killed", 17)
+    whole, resumed = trained.state_dict(), train("killed", None).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert (tmp_path / "whole/log.csv").read_bytes() == (tmp_path / "killed/log.csv").read_bytes()
+    classifier = Classifier(trained, replace(a_card(), edge_px=48), CPU)
+    fresh = patches_of(["normal", "sclerosed"] * 3, seed=9)
+    rows = classifier.probabilities([p[60:260, 60:260] for p in fresh.pixels])
+    share = rows[:, 1:4].sum(axis=1)
+    assert share[1::2].min() > share[::2].max()
+    with pytest.raises(UsageError, match="another training"):
+        train_classifier(Tiny(), fresh, config, tmp_path / "whole", CPU, lambda *_: None)
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
+    network = Tiny()
+    with torch.no_grad():
+        network.head.weight.fill_(float("nan"))
+    with pytest.raises(UsageError, match="step 1: the loss is nan"):
+        train_classifier(
+            network,
+            patches_of(["normal"] * 2),
+            TrainConfig(edge_px=32, steps=2),
+            tmp_path,
+            CPU,
+            lambda *_: None,
+        )
+    assert not (tmp_path / "training.pt").exists()
+
+
+def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
+    train = patches_of(["normal", "sclerosed", "non-glomerular"] * 2)
+    validation = patches_of(["normal", "sclerosed", "non-glomerular"] * 2, "b")
+    config = MakeConfig(tmp_path / "tiny", TrainConfig(edge_px=32, steps=2, batch=4), backbone="resnet18")
+    card = make_classifier(train, validation, patches_of([]), config, lambda _: None)
+    paths = ModelPaths(tmp_path / "tiny")
+    assert read_card(paths.card) == card
+    assert not card.subtype_validated
+    assert len(card.measured) == 4
+    assert "drawn: normal 2" in card.training_data
+    build_classifier(card, load_state(paths, card), CPU)
+    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"))
+    make_classifier(train, patches_of([]), patches_of([]), more, lambda _: None)
+    with pytest.raises(WeightsError, match="another network"):
+        make_classifier(train, validation, validation, replace(more, backbone="resnet34"), lambda _: None)

@@ -1,0 +1,116 @@
+"""Patches are framed as the job frames crops, split without leaks, and survive the disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gloinone.errors import UsageError
+from gloinone.learning.bootstrap import interval
+from gloinone.learning.fit import fit_picture
+from gloinone.learning.patches import (
+    CROP_IN_PATCH_PX,
+    PATCH_PX,
+    UNKNOWN,
+    FramingConfig,
+    Patches,
+    balanced_shares,
+    cut_mask,
+    cut_pixels,
+    framing,
+    join_patches,
+    load_patches,
+    save_patches,
+    split_patches,
+)
+
+
+def some_patches(groups: list[str], slides: list[str] | None = None) -> Patches:
+    count = len(groups)
+    rng = np.random.default_rng(count)
+    pixels = rng.integers(0, 255, (count, PATCH_PX, PATCH_PX, 3), np.uint8)
+    masks = rng.integers(0, 2, (count, PATCH_PX, PATCH_PX)).astype(np.uint8)
+    names = tuple(slides or groups)
+    return Patches(
+        pixels, masks, np.full(count, 80.0), ("normal",) * count, tuple(groups), names, ("s",) * count
+    )
+
+
+def test_true_framing_is_the_middle_of_the_patch() -> None:
+    patch = some_patches(["a"]).pixels[0]
+    affine = framing(80, CROP_IN_PATCH_PX, None, FramingConfig())
+    margin = (PATCH_PX - CROP_IN_PATCH_PX) // 2
+    assert np.array_equal(cut_pixels(patch, affine, CROP_IN_PATCH_PX), patch[margin:-margin, margin:-margin])
+
+
+def test_jittered_circle_stays_in_the_crop_and_mask_follows() -> None:
+    y, x = np.mgrid[:PATCH_PX, :PATCH_PX] + 0.5
+    disc = (np.hypot(x - 160, y - 160) < 85).astype(np.uint8)
+    picture = np.repeat(disc[..., None] * 200, 3, axis=2)
+    for seed in range(20):
+        affine = framing(85, 128, np.random.default_rng(seed), FramingConfig())
+        crop, mask = cut_pixels(picture, affine, 128), cut_mask(disc, affine, 128)
+        assert ((crop[..., 0] > 100) == (mask == 1)).mean() > 0.985
+        centre = np.argwhere(mask == 1).mean(axis=0)
+        assert np.abs(centre - 63.5).max() < 16
+        assert 0.35 < (mask == 1).mean() < 0.85
+
+
+def test_beyond_the_patch_is_unknown() -> None:
+    mask = np.ones((PATCH_PX, PATCH_PX), np.uint8)
+    wide = framing(100, 64, np.random.default_rng(0), FramingConfig(scale=(3, 3), turn=False))
+    assert set(np.unique(cut_mask(mask, wide, 64))) == {1, UNKNOWN}
+
+
+def test_split_keeps_patients_and_slides_apart() -> None:
+    patches = some_patches(["a", "b", "a", "c"])
+    train, validation = split_patches(patches, ["a"])
+    assert (train.groups, validation.groups) == (("b", "c"), ("a", "a"))
+    assert np.array_equal(validation.pixels, patches.pixels[[0, 2]])
+    with pytest.raises(UsageError, match="no such patient; there are: a, b, c"):
+        split_patches(patches, ["d"])
+    with pytest.raises(UsageError, match="both sides"):
+        split_patches(some_patches(["a", "b"], ["same", "same"]), ["a"])
+    with pytest.raises(UsageError, match="nothing to train on"):
+        split_patches(patches, ["a", "b", "c"])
+
+
+def test_disk_and_joining(tmp_path: Path) -> None:
+    patches = join_patches([some_patches(["a", "b"]), some_patches(["ç"])])
+    save_patches(tmp_path / "deep" / "x.npz", patches)
+    again = load_patches(tmp_path / "deep" / "x.npz")
+    assert again.groups == ("a", "b", "ç")
+    assert np.array_equal(again.pixels, patches.pixels)
+    assert np.array_equal(again.masks, patches.masks)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["x.npz"]
+    with pytest.raises(UsageError, match="no training crops"):
+        join_patches([])
+    with pytest.raises(ValueError, match="different numbers"):
+        Patches(patches.pixels[:2], patches.masks, patches.radius, *[("a",) * 3] * 4)
+
+
+def test_rare_cells_are_drawn_more_often() -> None:
+    count = 5
+    base = some_patches(["a"] * count)
+    labels = ("normal",) * 4 + ("sclerosed",)
+    patches = Patches(base.pixels, base.masks, base.radius, labels, base.groups, base.slides, base.sources)
+    shares = balanced_shares(patches)
+    assert shares.sum() == pytest.approx(1)
+    assert shares[4] / shares[:4].sum() == pytest.approx(0.5)  # root of 1 to root of 4
+
+
+def test_fit_picture() -> None:
+    picture = np.dstack([np.full((8, 8), v, np.uint8) for v in (10, 20, 30)])
+    assert fit_picture(picture, 4, "RGB")[0, 0].tolist() == [10, 20, 30]
+    assert fit_picture(picture, 16, "BGR")[0, 0].tolist() == [30, 20, 10]
+    assert fit_picture(picture, 8, "RGB") is picture
+
+
+def test_interval_follows_groups() -> None:
+    values = np.repeat([0.0, 1.0], 50)
+    groups = ["a"] * 50 + ["b"] * 50
+    assert interval(lambda i: float(values[i].mean()), groups) == (0, 1)  # two patients: nothing is known
+    many = [str(i) for i in range(100)]
+    low, high = interval(lambda i: float(values[i].mean()), many)
+    assert 0.35 < low < 0.45 < 0.55 < high < 0.65
+    assert np.isnan(interval(lambda _: float("nan"), many)).all()

@@ -1,0 +1,183 @@
+"""The segmenter as the pipeline calls it, and its training on drawn discs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.patches import PATCH_PX, UNKNOWN, Patches
+from gloinone.records import Crop, Detection, Window
+from gloinone.segmentation.build import build_segmenter
+from gloinone.segmentation.deeplab import build_network
+from gloinone.segmentation.losses import mask_loss
+from gloinone.segmentation.make import MakeConfig, make_segmenter, outlined, start_card
+from gloinone.segmentation.predict import Segmenter
+from gloinone.segmentation.scores import dice, dice_of_patches
+from gloinone.segmentation.train import TrainConfig, draw_batch, train_segmenter
+from gloinone.weights.card import Architecture, ModelCard
+from gloinone.weights.store import ModelPaths, load_state, read_card
+
+CPU = torch.device("cpu")
+
+
+def discs(count: int, group: str = "a", seed: int = 0) -> Patches:
+    """Dark discs on pale ground, with their masks."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:PATCH_PX, :PATCH_PX] + 0.5
+    radius = rng.uniform(75, 90, count)
+    masks = (np.hypot(x - 160, y - 160) < radius[:, None, None]).astype(np.uint8)
+    pixels = np.where(masks[..., None] == 1, 80, 220) + rng.integers(-20, 20, (count, PATCH_PX, PATCH_PX, 3))
+    words = ("glomerulus",) * count, (group,) * count, (group,) * count, ("drawn",) * count
+    return Patches(pixels.astype(np.uint8), masks, radius, *words)
+
+
+def a_card() -> ModelCard:
+    options = {"encoder_name": "resnet18", "decoder_channels": 32, "encoder_output_stride": 16}
+    card = start_card(discs(1), discs(0), discs(0), MakeConfig(Path("tiny"), TrainConfig(edge_px=64)))
+    return replace(card, architecture=Architecture("deeplabv3plus", options))
+
+
+class Tiny(torch.nn.Module):
+    """A few convolutions: trains in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Conv2d(3, 8, 5, padding=2)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.last = torch.nn.Conv2d(8, 1, 5, padding=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.norm(self.first(x / 255 - 0.5)).relu())
+        return logits.float()
+
+
+def a_segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    card = a_card()
+    return build_segmenter(card, build_network(card).state_dict(), CPU)
+
+
+def some_crops(count: int) -> tuple[list[Crop], list[Detection]]:
+    rng = np.random.default_rng(1)
+    crops = [
+        Crop(Window(i * 10, 0, 256, 256, 256, 256), rng.integers(0, 255, (256, 256, 3), np.uint8))
+        for i in range(count)
+    ]
+    return crops, [Detection(i * 10 + 128, 128, 100, 0.5) for i in range(count)]
+
+
+def test_a_map_depends_on_its_own_crop_only() -> None:
+    segmenter = a_segmenter()
+    pictures = [crop.pixels for crop in some_crops(11)[0]]
+    together = list(segmenter.probabilities(pictures))
+    alone = list(segmenter.probabilities([pictures[9]]))
+    assert len(together) == 11
+    assert together[0].shape == (256, 256)
+    assert np.array_equal(together[9], alone[0])
+    again = list(segmenter.probabilities(pictures))
+    assert all(np.array_equal(a, b) for a, b in zip(together, again, strict=True))
+
+
+def test_outlines_come_in_order() -> None:
+    crops, circles = some_crops(3)
+    outlines = a_segmenter().segment(crops, circles)
+    assert [o.mask.shape for o in outlines] == [(256, 256)] * 3
+    assert a_segmenter().segment([], []) == []
+    with pytest.raises(ValueError, match="3 crops of 2"):
+        a_segmenter().segment(crops, circles[:2])
+
+
+def test_unknown_networks_and_other_weights_are_refused() -> None:
+    card = a_card()
+    with pytest.raises(WeightsError, match="unknown segmenter"):
+        build_network(replace(card, architecture=Architecture("unet")))
+    with pytest.raises(WeightsError, match="cannot be built"):
+        build_network(replace(card, architecture=Architecture("deeplabv3", {"encoder_name": "none"})))
+    with pytest.raises(WeightsError, match="not of the network"):
+        build_segmenter(card, {"x": torch.zeros(1)}, CPU)
+
+
+def test_loss_by_hand() -> None:
+    truth = torch.tensor([[[1, 0], [0, UNKNOWN]]], dtype=torch.uint8)
+    logits = torch.tensor([[[[2.0, -1.0], [0.5, 9.0]]]])
+    p = 1 / (1 + np.exp(-np.array([2.0, -1.0, 0.5])))
+    entropy = -(np.log(p[0]) + np.log(1 - p[1]) + np.log(1 - p[2])) / 3
+    overlap = (2 * p[0] + 1) / (p.sum() + 1 + 1)
+    assert float(mask_loss(logits, truth)) == pytest.approx(entropy + 1 - overlap, rel=1e-5)
+    nothing_known = torch.full((1, 2, 2), UNKNOWN, dtype=torch.uint8)
+    assert float(mask_loss(logits, nothing_known)) == 0
+
+
+def test_dice_counts_what_is_known() -> None:
+    found = np.array([[True, True, False, True]])
+    assert dice(found, np.array([[1, 0, 1, UNKNOWN]], np.uint8)) == pytest.approx(0.5)
+    assert dice(found & False, np.zeros((1, 4), np.uint8)) == 1
+
+
+def batch_pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    config = TrainConfig(edge_px=64, batch=4)
+    return draw_batch(discs(3), np.full(3, 1 / 3), config, np.random.default_rng((0, 1)))
+
+
+def test_batches_repeat_and_masks_follow_pictures() -> None:
+    images, masks = batch_pair()
+    again = batch_pair()
+    assert np.array_equal(images, again[0])
+    assert np.array_equal(masks, again[1])
+    for image, mask in zip(images.astype(float).mean(axis=1), masks, strict=True):
+        assert abs(image[mask == 1].mean() - image[mask == 0].mean()) > 15
+
+
+def test_training_learns_discs_and_resumes_exactly(tmp_path: Path) -> None:
+    patches = discs(8)
+    config = TrainConfig(edge_px=64, steps=60, batch=4, learning_rate=1e-2, save_every=5, average=0.8)
+
+    def train(folder: str, stop: int | None) -> torch.nn.Module:
+        def progress(step: int, _: float) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return train_segmenter(Tiny(), patches, config, tmp_path / folder, CPU, progress)
+
+    trained = train("whole", None)
+    with pytest.raises(KeyboardInterrupt):
+        train("killed", 33)
+    whole, resumed = trained.state_dict(), train("killed", None).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    rows = [(tmp_path / f / "log.csv").read_text("utf-8") for f in ("whole", "killed")]
+    assert rows[0] == rows[1]
+    losses = [float(row.split(",")[1]) for row in rows[0].splitlines()[1:]]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+    scores = dice_of_patches(Segmenter(trained, a_card(), CPU), discs(6, seed=5))
+    assert scores.mean() > 0.93
+    with pytest.raises(UsageError, match="another training"):
+        train_segmenter(Tiny(), discs(5), config, tmp_path / "whole", CPU, lambda *_: None)
+
+
+def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
+    config = MakeConfig(tmp_path / "tiny", TrainConfig(edge_px=64, steps=2, batch=2), encoder="resnet18")
+    said: list[str] = []
+    card = make_segmenter(discs(4), discs(3, "b"), discs(0), config, said.append)
+    paths = ModelPaths(tmp_path / "tiny")
+    assert read_card(paths.card) == card
+    build_segmenter(card, load_state(paths, card), CPU)
+    assert [m.on for m in card.measured] == ["validation patients, drawn"]
+    assert 0 <= card.measured[0].low <= card.measured[0].value <= card.measured[0].high <= 1
+    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"))
+    assert make_segmenter(discs(4), discs(0), discs(0), more, said.append).measured == ()
+    with pytest.raises(WeightsError, match="another network"):
+        make_segmenter(discs(4), discs(0), discs(0), replace(more, encoder="resnet34"), said.append)
+
+
+def test_patches_without_outline_train_nothing(tmp_path: Path) -> None:
+    patches = discs(2)
+    patches.masks[0] = 0
+    patches.masks[1] = UNKNOWN
+    assert len(outlined(patches)) == 0
+    with pytest.raises(UsageError, match="no outlines"):
+        make_segmenter(patches, discs(0), discs(0), MakeConfig(tmp_path, TrainConfig()), lambda _: None)
