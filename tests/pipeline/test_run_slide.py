@@ -1,0 +1,155 @@
+"""The method on a drawn slide, with stages that know the truth: what is kept, in which order, and what was lost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gloinone.drawn.config import SceneConfig
+from gloinone.drawn.slide import Truth, draw_slide
+from gloinone.geometry import circle_ring, ring_mask
+from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
+from gloinone.pipeline import run_slide
+from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order, read_share
+from gloinone.records import Crop, Detection, Outline, Overview, Window
+from gloinone.slide.reader import open_slide
+from gloinone.slide.resolution import Resolution
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a detector that knows the truth says."""
+
+    circles: NDArray[np.float64]
+    unread: tuple[tuple[float, float, float, float], ...] = ()
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    config = SceneConfig(
+        1600, 1200, normal=3, obsolescent=1, solidified=1, disappearing=0, decoys=2, seed=4, mpp=1.0
+    )
+    return draw_slide(tmp_path_factory.mktemp("drawn") / "a.tif", config)
+
+
+def _stages(truth: Truth, unread: tuple[tuple[float, float, float, float], ...] = ()) -> Stages:
+    things = [*truth.glomeruli, *truth.decoys]
+    circles = np.array([[*thing.circle, 0.9 - 0.01 * i] for i, thing in enumerate(things)])
+    circles = np.vstack([circles, [*things[0].circle[:2], 20.0, 0.05]])
+
+    def classify(crops: Sequence[Crop]) -> NDArray[np.float64]:
+        rows = []
+        for crop in crops:
+            middle = np.array([crop.window.x + crop.window.width / 2, crop.window.y + crop.window.height / 2])
+            nearest = min(things, key=lambda t: np.hypot(*(np.array(t.circle[:2]) - middle)))
+            rows.append([0.9 if name == nearest.label else 0.025 for name in CLASSES])
+        return np.array(rows)
+
+    def segment(
+        crops: Sequence[Crop], detections: Sequence[Detection], size: tuple[int, int]
+    ) -> list[Outline]:
+        assert size == (truth.width, truth.height)
+        outlines = []
+        for crop, d in zip(crops, detections, strict=True):
+            ring = circle_ring(d.cx, d.cy, d.radius)
+            inside = ring_mask(crop.window.image_from_l0(ring), 256, 256)
+            outlines.append(Outline(ring, "circle", False, inside))
+        return outlines
+
+    return Stages(
+        detect=lambda slide, overview, on_tile: Known(circles, unread),
+        classify=classify,
+        segment=segment,
+        rule=ClassRule(),
+        score_combination="product",
+        min_score=0.3,
+    )
+
+
+def _analyse(truth: Truth, stages: Stages):
+    with open_slide(truth.path, "a.tif", Resolution()) as slide:
+        return analyse(slide, stages, lambda *_: None)
+
+
+def test_every_circle_is_kept_as_a_candidate_and_only_glomeruli_above_the_threshold_are_outlined(
+    truth: Truth,
+):
+    result = _analyse(truth, _stages(truth))
+    assert result.status == "done"
+    assert len(result.candidates) == 5 + 2 + 1
+    assert [g.id for g in result.glomeruli] == ["G001", "G002", "G003", "G004", "G005"]
+    assert {g.label for g in result.glomeruli} == {"normal", "obsolescent", "solidified"}
+    centres = [(g.candidate.detection.cy, g.candidate.detection.cx) for g in result.glomeruli]
+    assert centres == sorted(centres)
+    faint = [c for c in result.candidates if c.detection.score == 0.05]
+    assert len(faint) == 1
+    assert faint[0].score == pytest.approx(0.05 * 0.975)
+
+
+def test_sizes_are_those_of_the_truth(truth: Truth):
+    result = _analyse(truth, _stages(truth))
+    for glomerulus in result.glomeruli:
+        d = glomerulus.candidate.detection
+        assert glomerulus.diameter_um == pytest.approx(2 * d.radius * truth.mpp, rel=1e-3)
+        assert glomerulus.crop.shape == (256, 256, 3)
+        assert glomerulus.candidate.window.width * truth.mpp == pytest.approx(
+            glomerulus.diameter_um + 25, abs=2
+        )
+
+
+def test_non_glomerular_are_kept_on_request(truth: Truth):
+    result = _analyse(truth, replace(_stages(truth), keep_nonglomerular=True, min_score=0.0))
+    assert sum(g.label == NONGLOMERULAR for g in result.glomeruli) == 2
+    assert result.n_glomeruli == len(result.glomeruli) - 2
+
+
+def test_unread_tiles_make_the_slide_partial_and_are_named(truth: Truth):
+    half = (0.0, 0.0, truth.width / 2, float(truth.height))
+    result = _analyse(truth, _stages(truth, (half,)))
+    assert result.status == "partial"
+    assert result.tissue_read_fraction == pytest.approx(0.5, abs=0.1)
+    assert result.unread == (half,)
+    assert "1 tiles could not be read (level-0 px: x 0 to 800" in result.notes[0]
+
+
+def test_a_circle_whose_crop_is_lost_makes_the_slide_partial(truth: Truth, monkeypatch: pytest.MonkeyPatch):
+    def without_the_second(
+        slide: object, circles: NDArray[np.float64], workers: int
+    ) -> Iterator[Crop | None]:
+        for i, circle in enumerate(circles):
+            window = Window(circle[0] - 60, circle[1] - 60, 120, 120, 256, 256)
+            yield None if i == 1 else Crop(window, np.zeros((256, 256, 3), np.uint8))
+
+    monkeypatch.setattr(run_slide, "stream_crops", without_the_second)
+    result = _analyse(truth, _stages(truth))
+    assert result.status == "partial"
+    assert len(result.candidates) == 7
+    assert "1 circles were found whose surroundings could not be read" in result.notes[0]
+
+
+def test_more_circles_than_are_classified_at_once(truth: Truth, monkeypatch: pytest.MonkeyPatch):
+    whole = _analyse(truth, _stages(truth))
+    monkeypatch.setattr(run_slide, "CLASSIFIED_AT_ONCE", 3)
+    assert [c.detection for c in _analyse(truth, _stages(truth)).candidates] == [
+        c.detection for c in whole.candidates
+    ]
+
+
+def test_reading_order_is_not_disturbed_by_fractions_of_a_pixel():
+    circles = np.array([[300.0, 50.2, 9, 0.5], [100.0, 50.9, 9, 0.5], [200.0, 10.0, 9, 0.5]])
+    assert in_reading_order(circles)[:, 0].tolist() == [200.0, 100.0, 300.0]
+
+
+def test_read_share_counts_tissue_not_glass():
+    window = Window(0, 0, 100, 100, 10, 10)
+    tissue = np.zeros((10, 10), bool)
+    tissue[:, :5] = True
+    overview = Overview(window, np.zeros((10, 10, 3), np.uint8), tissue)
+    assert read_share(overview, []) == 1
+    assert read_share(overview, [(0, 0, 50, 50)]) == pytest.approx(0.5)
+    # glass that could not be read is still something nobody looked at
+    assert 0.99 < read_share(overview, [(60, 0, 100, 100)]) < 1
+    empty = Overview(window, overview.pixels, np.zeros((10, 10), bool))
+    assert read_share(empty, [(0, 0, 50, 50)]) == 1
