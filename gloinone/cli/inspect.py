@@ -1,0 +1,162 @@
+"""``gloinone inspect``: what a slide is and what a run would read of it, from its overview alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gloinone.cli.errors import verbose_option
+from gloinone.errors import UsageError
+
+if TYPE_CHECKING:
+    from gloinone.slide.discover import SlidePath
+    from gloinone.slide.reader import Slide
+    from gloinone.slide.resolution import Resolution
+
+CPU_SECONDS_PER_MEGAPIXEL = 1.0
+"""Of one core: a tile read and pushed through the ResNet-34 CircleNet, measured on a processor that multiplies
+bfloat16 in hardware; others take about three times as long."""
+CPU_SECONDS_PER_CIRCLE = 0.08
+"""Of one core: a crop read and classified, and a third of the crops outlined; measured likewise."""
+CIRCLES_PER_MM2 = 12
+"""About three candidates for each of four glomeruli per mm2 of tissue (pas-a, pas-b)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What of the detector's card decides how much is read."""
+
+    name: str
+    mpp: float
+    edge_px: int
+    margin_um: float
+
+
+USUAL = Network("none found; reckoned with the usual one", 2.0, 768, 224.0)
+
+
+@click.command()
+@click.argument("slide", type=click.Path(path_type=Path))
+@click.option("--mpp", type=float, help="Microns per pixel, if the file does not say it.")
+@click.option(
+    "--mpp-csv",
+    type=click.Path(path_type=Path),
+    help="Table with columns slide and mpp; goes before what the file says.",
+)
+@verbose_option
+def command(slide: Path, mpp: float | None, mpp_csv: Path | None, verbose: bool) -> None:
+    """Say what a slide is and what a run would read of it.
+
+    Format, size, levels, microns per pixel and where they come from, area of tissue, tiles to read, and
+    roughly the time a run takes on this machine's processor. Only the slide's overview is read.
+
+    Example: gloinone inspect biopsy.svs
+    """
+    from gloinone.slide.reader import open_slide
+
+    found = the_slide(slide)
+    with open_slide(found.path, found.name, resolution_of(found.name, mpp, mpp_csv)) as opened:
+        lines = description(opened) + reading(opened, detector())
+    for what, text in lines:
+        click.echo(f"{what:<11} {text}")
+
+
+def the_slide(path: Path) -> "SlidePath":
+    """The one slide that was named: a file, or the folder of a DICOM series."""
+    from gloinone.slide.discover import find_slides
+
+    slides = find_slides(path).slides
+    if len(slides) != 1:
+        raise UsageError(f"{path}: a folder of {len(slides)} slides; name one of them")
+    return slides[0]
+
+
+def resolution_of(name: str, mpp: float | None, mpp_csv: Path | None) -> "Resolution":
+    """What the user says of it."""
+    from gloinone.slide.resolution import check_mpp_option, read_mpp_csv, resolution_for
+
+    table = None if mpp_csv is None else read_mpp_csv(mpp_csv)
+    return resolution_for(name, table, None if mpp is None else check_mpp_option(mpp))
+
+
+def detector() -> Network:
+    """The detector that a run would use, by its card; the usual numbers where none is installed."""
+    from gloinone.errors import WeightsError
+    from gloinone.weights.card import read_card
+    from gloinone.weights.store import find_model, model_dirs
+
+    try:
+        card = read_card(find_model("detector", "detector", model_dirs()).card)
+    except WeightsError:
+        return USUAL
+    if card.mpp is None or card.margin_um is None:
+        raise WeightsError(f"card {card.name}: a detector's card states mpp and margin_um")
+    return Network(card.identity, card.mpp, card.edge_px, card.margin_um)
+
+
+def description(slide: "Slide") -> list[tuple[str, str]]:
+    """What the file says; no pixels are read."""
+    info = slide.info
+    where = {"file": "from the file", "csv": "from --mpp-csv", "option": "from --mpp"}[info.mpp_source]
+    millimetres = f"{info.um_from_l0(info.width) / 1000:.2f} x {info.um_from_l0(info.height) / 1000:.2f} mm"
+    lines = [
+        ("slide", info.name),
+        ("format", info.vendor),
+        ("size", f"{info.width} x {info.height} px, {millimetres}"),
+        ("mpp", f"{info.mpp:.4g} um/px, {where}"),
+    ]
+    lines += [
+        (f"level {index}", f"{level.width} x {level.height} px, {info.mpp * downsample:.4g} um/px")
+        for index, (level, downsample) in enumerate(zip(slide.levels, info.level_downsamples, strict=True))
+    ]
+    if info.bounds is not None:
+        x, y, width, height = info.bounds
+        lines.append(("scanned", f"{width} x {height} px at {x}, {y}"))
+    return lines
+
+
+def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
+    """What the overview says: tissue, tiles and time."""
+    from gloinone.slide.tiles import plan_cost, plan_tiles
+    from gloinone.slide.tissue import tissue_mm2, tissue_overview
+
+    overview = tissue_overview(slide)
+    plan = plan_tiles(slide.info, overview, network.mpp, network.edge_px, network.margin_um)
+    cost, area = plan_cost(plan, overview), tissue_mm2(overview, slide.info.mpp)
+    tiles = f"{len(plan.tiles)} of {network.edge_px} px at {network.mpp:g} um/px"
+    if cost is not None:
+        share = cost.decoded_per_tissue * float(overview.tissue.mean())
+        tiles += f"; {cost.network_per_tissue:.1f} times the tissue's area, {share:.0%} of the slide"
+    seconds = expected_seconds(len(plan.tiles), network.edge_px, area)
+    return [
+        ("tissue", f"{area:.2f} mm2"),
+        ("detector", network.name),
+        ("tiles", tiles),
+        ("time", f"about {duration(seconds)} on {cores()} processor core(s); much less on a GPU"),
+    ]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def expected_seconds(tiles: int, edge_px: int, tissue: float) -> float:
+    """Rough wall time of a run on the processor; ``tissue`` in mm2."""
+    work = tiles * edge_px**2 / 1e6 * CPU_SECONDS_PER_MEGAPIXEL
+    work += tissue * CIRCLES_PER_MM2 * CPU_SECONDS_PER_CIRCLE
+    return work / cores()
+
+
+def duration(seconds: float) -> str:
+    """In words.
+
+    >>> [duration(s) for s in (0.2, 40, 200, 9000)]
+    ['1 s', '40 s', '3 min', '2.5 h']
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
