@@ -1,4 +1,4 @@
-"""The classifier: a ResNet (He et al. 2016) with average pooling and one linear layer."""
+"""The classifier: a ResNet (He et al. 2016) with average pooling, a layer norm and one linear layer."""
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ class CropClassifier(nn.Module):
         super().__init__()
         self.normalise = normalise
         self.backbone = backbone
+        # Starting weights come with features of any size: without this the first steps overshoot
+        self.norm = nn.LayerNorm(backbone.channels[-1])
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels[-1], outputs)
 
@@ -25,7 +27,7 @@ class CropClassifier(nn.Module):
         features = self.backbone(self.normalise(x))[-1]  # (B, C, E/32, E/32)
         pooled = features.float().mean(dim=(2, 3))
         with torch.autocast(x.device.type, enabled=False):  # one small product: float32 costs nothing
-            logits: Tensor = self.head(self.dropout(pooled))
+            logits: Tensor = self.head(self.dropout(self.norm(pooled)))
         return logits
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -10,16 +9,15 @@ from numpy.typing import NDArray
 
 from gloinone.drawn.stains import DYE_FULL, Palette, colour
 from gloinone.drawn.strokes import Element, Painter
-from gloinone.drawn.texture import dye_texture, sample_texture
+from gloinone.drawn.texture import GRAIN_PX, camera_grain, dye_texture, sample_texture
 from gloinone.records import Pixels, Points
 
 INTERSTITIUM = (0.03, 0.12, 0.24)
 _FINEST_DETAIL_UM = 1.0
 """Coarser drawings are made at about this and averaged down, as a scanner's own pyramid is."""
 _LENS_UM = 0.32
-_GRAIN_PX = 1024
 _STRIP = 512
-"""Divides the above."""
+"""Rows lit at once; divides GRAIN_PX."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,15 @@ class Glass:
     palette: Palette
     seed: int
 
-    @cached_property
+    @property
     def texture(self) -> NDArray[np.uint8]:
         """See texture.dye_texture."""
         return dye_texture(self.seed)
 
-    @cached_property
+    @property
     def grain(self) -> NDArray[np.float32]:
-        """(1024, 1024, 3) noise of the camera in grey levels, repeats."""
-        rng = np.random.default_rng((self.seed, 3))
-        grey = rng.normal(0, 1.3, (_GRAIN_PX, _GRAIN_PX, 1))
-        return np.asarray(grey + rng.normal(0, 0.8, (_GRAIN_PX, _GRAIN_PX, 3)), np.float32)
+        """See texture.camera_grain."""
+        return camera_grain(self.seed)
 
 
 def render(
@@ -89,9 +85,9 @@ def _lit(dyes: NDArray[np.uint8], glass: Glass, corner: tuple[int, int]) -> Pixe
     height, width = dyes.shape[:2]
     pixels = np.empty_like(dyes)
     grain = np.roll(glass.grain, (-corner[1], -corner[0]), axis=(0, 1))
-    grain = np.tile(grain, (1, -(-width // _GRAIN_PX), 1))[:, :width]
+    grain = np.tile(grain, (1, -(-width // GRAIN_PX), 1))[:, :width]
     for top in range(0, height, _STRIP):
         rows = dyes[top : top + _STRIP]
-        below = top % _GRAIN_PX
+        below = top % GRAIN_PX
         pixels[top : top + _STRIP] = colour(rows, glass.palette, grain[below : below + len(rows)])
     return pixels

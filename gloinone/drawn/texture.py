@@ -1,9 +1,12 @@
 """Seeded noise in microns: granules, chromatin and fibres, the same at every magnification."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+GRAIN_PX = 1024
 _EDGE = 1024
 _LATTICE_UM = 0.5
 """Spacing of the noise; the field repeats after 512 um, which slower noise hides."""
@@ -20,6 +23,7 @@ def _waves(
     return np.asarray((field - field.mean()) / field.std())
 
 
+@lru_cache(maxsize=2)
 def dye_texture(seed: int) -> NDArray[np.uint8]:
     """(1024, 1024, 3) periodic factors for the three dyes, 128 is 1, a pixel per 0.5 um."""
     rng = np.random.default_rng(seed)
@@ -31,7 +35,19 @@ def dye_texture(seed: int) -> NDArray[np.uint8]:
     fields = [
         1 + sum(share * _waves(rng, (sx, sy), _EDGE, _LATTICE_UM) for share, sx, sy in dye) for dye in layers
     ]
-    return np.asarray(np.clip(np.stack(fields, axis=-1) * 128, 0, 255), np.uint8)
+    texture = np.asarray(np.clip(np.stack(fields, axis=-1) * 128, 0, 255), np.uint8)
+    texture.flags.writeable = False
+    return texture
+
+
+@lru_cache(maxsize=2)
+def camera_grain(seed: int) -> NDArray[np.float32]:
+    """(GRAIN_PX, GRAIN_PX, 3) noise of the camera in grey levels, which repeats."""
+    rng = np.random.default_rng((seed, 3))
+    noise = rng.standard_normal((GRAIN_PX, GRAIN_PX, 4), np.float32)
+    grain: NDArray[np.float32] = noise[..., :1] * np.float32(1.3) + noise[..., 1:] * np.float32(0.8)
+    grain.flags.writeable = False
+    return grain
 
 
 def sample_texture(

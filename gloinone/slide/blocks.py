@@ -36,7 +36,8 @@ class BlockReader:
     def read(self) -> Read:
         """All blocks, several rows of them at a time."""
         tops = range(0, self.window.height_px, self.edge_px)
-        workers = min(MOST_THREADS, os.cpu_count() or 1, len(tops))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        workers = min(MOST_THREADS, cores, len(tops))
         with ThreadPoolExecutor(workers) as pool:
             errors = [error for row in pool.map(self._read_row, tops) for error in row]
         if errors and self.unread.all():

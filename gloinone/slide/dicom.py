@@ -70,7 +70,7 @@ def largest_instance(folder: Path) -> Path | None:
 
 
 def _elements(file: BinaryIO) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """The wanted elements up to the series, which is the last; the file meta group (0002) is always explicit little-endian."""
+    """The wanted elements, the series last; the file meta group (0002) is always explicit little-endian."""
     syntax = b""
     while True:
         tag: tuple[int, int] = struct.unpack("<HH", file.read(4))
@@ -82,6 +82,8 @@ def _elements(file: BinaryIO) -> Iterator[tuple[tuple[int, int], bytes]]:
             _skip_sequence(file, explicit)
         elif tag in (SOP_CLASS, TRANSFER_SYNTAX, SERIES):
             value = file.read(length)
+            if len(value) != length:
+                raise ValueError("cut short")
             if tag == TRANSFER_SYNTAX:
                 syntax = value.rstrip(b"\0 ")
             yield tag, value
