@@ -22,14 +22,14 @@ NONE = np.zeros((0, 3))
 
 
 def _image(predicted, truth, ignored=NONE):
-    return CircleImage(np.array(predicted, float).reshape(-1, 4), np.array(truth, float).reshape(-1, 3), ignored)
+    return CircleImage(
+        np.array(predicted, float).reshape(-1, 4), np.array(truth, float).reshape(-1, 3), ignored
+    )
 
 
 def test_hand_worked_average_precision():
     # scores .9 right, .8 wrong, .7 right; two truths: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1
-    image = _image(
-        [[0, 0, 10, 0.9], [500, 0, 10, 0.8], [100, 0, 10, 0.7]], [[0, 0, 10], [100, 0, 10]]
-    )
+    image = _image([[0, 0, 10, 0.9], [500, 0, 10, 0.8], [100, 0, 10, 0.7]], [[0, 0, 10], [100, 0, 10]])
     # 51 recalls of 0 to .5 read 1, the other 50 read 2/3
     assert average_precision([image]) == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)
 
@@ -61,7 +61,9 @@ def test_best_f1_is_where_counting_finds_it():
     rng = np.random.default_rng(3)
     truth = np.column_stack([np.arange(20) * 100.0, np.zeros(20), np.full(20, 10.0)])
     hits = np.column_stack([truth[:15], rng.uniform(0.4, 1, 15)])
-    noise = np.column_stack([np.arange(12) * 100.0, np.full(12, 500.0), np.full(12, 9.0), rng.uniform(0, 0.7, 12)])
+    noise = np.column_stack(
+        [np.arange(12) * 100.0, np.full(12, 500.0), np.full(12, 9.0), rng.uniform(0, 0.7, 12)]
+    )
     images = [_image(np.vstack([hits, noise]), truth)]
     score, f1 = best_f1(images)
 
@@ -89,7 +91,11 @@ def test_agrees_with_pycocotools():
         results += [_annotation(number, c, 0) | {"score": float(c[3])} for c in predicted]
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
-        coco.dataset = {"images": [{"id": i} for i in range(1, 7)], "annotations": truths, "categories": [{"id": 1}]}
+        coco.dataset = {
+            "images": [{"id": i} for i in range(1, 7)],
+            "annotations": truths,
+            "categories": [{"id": 1}],
+        }
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
         evaluation.evaluate()
