@@ -24,6 +24,7 @@ MIN_TEXTURE = 2.0
 """Grey levels of 0..255. Measured at 8 um/px: tissue of all stains at hand over 3, glass under 1.5."""
 MIN_PALE_TEXTURE, MIN_STAIN = 1.0, 10
 """Grey levels: less texture will do where there is pink or purple stain, so that faded slides are found."""
+GLASS_TINT = 6
 REACH_PX = 3
 """Texture is averaged over 2 * 3 + 1 pixels; the zone it reaches beyond the tissue is taken off again."""
 MIN_WIDTH_UM = 88.0
@@ -108,11 +109,14 @@ def _local_mean(pixels: Pixels) -> Pixels:
 
 
 def _stain(mean: Pixels) -> NDArray[np.int16]:
-    """(H, W) how far green stays behind red and blue, more than it does where the picture is brightest."""
+    """(H, W) how far green stays behind red and blue, more than it does where the picture is brightest.
+
+    The brightest may be pale tissue itself; what is more than a tint of the glass is not taken off.
+    """
     red, green, blue = (mean[..., channel].astype(np.int16) for channel in range(3))
     tint = np.minimum(red, blue) - green
     bright = green >= 0.97 * np.percentile(green, 99)
-    return np.asarray(tint - np.int16(np.median(tint[bright])), np.int16)
+    return np.asarray(tint - np.int16(min(GLASS_TINT, np.median(tint[bright]))), np.int16)
 
 
 def _ink(mean: Pixels, texture: NDArray[np.float32], mpp_overview: float) -> Mask:
