@@ -35,14 +35,12 @@ def command(**options: Any) -> None:
     Names of the truth: normal, obsolescent, solidified, disappearing, non-glomerular; sclerosed (kind unknown)
     and glomerulus (state unknown) train what they know.
     """
-    import torch
-
     from gloinone.classification.make import MakeConfig, make_classifier
     from gloinone.classification.train import TrainConfig
     from gloinone.cli.training_set import set_config, training_set
-    from gloinone.learning.device import available_threads
+    from gloinone.learning.device import use_available_threads
 
-    torch.set_num_threads(options["threads"] or available_threads())
+    use_available_threads(options["threads"])
     out = options["out"]
     chosen = set_config(options, background=options["background"])
     parts = training_set(chosen, options["cache"] or out / "cache", click.echo)

@@ -23,14 +23,12 @@ from gloinone.cli.training_options import steps_of, training_options
 @click.option("--encoder", default="resnet34", show_default=True, help="Of segmentation-models-pytorch.")
 def command(**options: Any) -> None:
     """Train a segmenter on outlined glomeruli; goes on where an earlier call was stopped."""
-    import torch
-
     from gloinone.cli.training_set import set_config, training_set
-    from gloinone.learning.device import available_threads
+    from gloinone.learning.device import use_available_threads
     from gloinone.segmentation.make import MakeConfig, make_segmenter
     from gloinone.segmentation.train import TrainConfig
 
-    torch.set_num_threads(options["threads"] or available_threads())
+    use_available_threads(options["threads"])
     out = options["out"]
     parts = training_set(set_config(options, background=0.0), options["cache"] or out / "cache", click.echo)
     steps = steps_of(options["steps"], options["epochs"], len(parts.train), options["batch_size"])

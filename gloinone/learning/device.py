@@ -74,9 +74,9 @@ def available_threads() -> int:
     return max(1, cores)
 
 
-def use_available_threads() -> int:
-    """Give torch the cores of `available_threads`; the number."""
-    threads = available_threads()
+def use_available_threads(wanted: int | None = None) -> int:
+    """Give torch the cores of `available_threads`, or as many as were asked for; the number."""
+    threads = wanted or available_threads()
     torch.set_num_threads(threads)
     return threads
 
