@@ -19,7 +19,9 @@ TRAIN = {
     "segmenter": Lazy("gloinone.cli.train_segmenter", "Train the network that outlines them."),
 }
 EVALUATE = {
-    "detection": Lazy("gloinone.cli.evaluate_detection", "Circles against outlines drawn by a person."),
+    "detection": Lazy(
+        "gloinone.cli.evaluate_detection", "A run's circles against outlines drawn by a person."
+    ),
 }
 
 
