@@ -12,10 +12,11 @@ from slide_files import blob, break_tile, smooth, write_pyramid
 
 from gloinone.errors import ResolutionError, SlideUnreadableError
 from gloinone.records import SlideInfo, Window
+from gloinone.slide import blocks
 from gloinone.slide.pyramid import PyramidSlide
-from gloinone.slide.reader import Slide, open_slide
+from gloinone.slide.reader import Slide, open_slide, read_background, read_bounds, read_mpp
 from gloinone.slide.resolution import Resolution
-from gloinone.slide.sampling import Level, LevelRead, Read, choose_level, reflected
+from gloinone.slide.sampling import Level, LevelRead, Read, choose_level, make_level, reflected
 
 NOTHING_SAID = Resolution()
 
@@ -188,12 +189,15 @@ def test_absent_tiles_are_not_scanned(tmp_path: Path) -> None:
     assert (read.pixels[expected] >= 90).all()
 
 
-def test_overview_of_a_large_level_equals_one_resampling(tmp_path: Path) -> None:
-    picture = smooth(5200, 4700, grain=40)
+def test_overview_of_a_large_level_equals_one_resampling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_PX", 600)
+    picture = smooth(1700, 1500, grain=40)
     with open_tiff(write_pyramid(tmp_path / "a.tif", picture, mpp=0.5)) as slide:
         read = slide.overview(8.0)
-    assert read.window == Window(0, 0, 5200, 4700, 325, 294)
-    expected = cv2.resize(picture, (325, 294), interpolation=cv2.INTER_AREA)
+    assert read.window == Window(0, 0, 1700, 1500, 106, 94)
+    expected = cv2.resize(picture, (106, 94), interpolation=cv2.INTER_AREA)
     assert np.abs(read.pixels.astype(int) - expected).max() <= 6  # blocks begin at whole level pixels
     assert read.scanned.all()
     assert read.unread is None
@@ -281,6 +285,34 @@ def test_names_of_any_bytes_open(tmp_path: Path) -> None:
     write_pyramid(path, smooth(300, 300))
     with open_slide(path, "name", NOTHING_SAID) as slide:
         assert slide.info.name == "name"
+
+
+def test_what_the_file_says_of_itself() -> None:
+    bounds = {
+        f"openslide.bounds-{key}": str(value)
+        for key, value in zip(["x", "y", "width", "height"], (7, 8, 90, 80), strict=True)
+    }
+    assert read_bounds(bounds) == (7, 8, 90, 80)
+    assert read_bounds({"openslide.bounds-x": "7"}) is None
+    assert read_background({"openslide.background-color": "FFEE01"}) == (255, 238, 1)
+    assert read_background({"openslide.background-color": "none"}) == (255, 255, 255)
+    assert read_background({}) == (255, 255, 255)
+    assert read_mpp({"openslide.mpp-x": "0.25", "openslide.mpp-y": "0.26"}) == (0.25, 0.26)
+    assert read_mpp({"openslide.mpp-x": "0.25"}) is None
+    assert read_mpp({"openslide.mpp-x": "0.25", "openslide.mpp-y": "fine"}) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "level"),
+    [
+        ((312, 250, 2500, 2000), Level(312, 250, 8, 8)),
+        ((313, 250, 2500, 2000), Level(313, 250, 8, 8)),
+        ((175, 112, 22400, 14400), Level(175, 112, 128, 128)),
+        ((300, 200, 1000, 700), Level(300, 200, 1000 / 300, 3.5)),
+    ],
+)
+def test_downsamples_are_whole_where_blocks_were_averaged(sizes: tuple[int, ...], level: Level) -> None:
+    assert make_level(*sizes) == level
 
 
 @pytest.mark.shared
