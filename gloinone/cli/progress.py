@@ -16,9 +16,10 @@ NAME_WIDTH = 40
 
 
 @contextmanager
-def show_progress() -> "Iterator[Bars | Lines]":
-    """Whom a run tells, for as long as it takes."""
-    if not sys.stderr.isatty():
+def show_progress(console: Console | None = None) -> "Iterator[Bars | Lines]":
+    """Whom a run tells, for as long as it takes; on stderr unless another console is given."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
         yield Lines()
         return
     with Progress(
@@ -26,7 +27,7 @@ def show_progress() -> "Iterator[Bars | Lines]":
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     ) as progress:
         yield Bars(progress)
@@ -67,29 +68,29 @@ class Bars:
     """A bar of slides, and one of the tiles of the slide at work."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._settled = 0
         self._all = progress.add_task("slides", total=None)
         self._one = progress.add_task("", total=None, visible=False)
 
     def start(self, slides: int) -> None:
         """How many there are."""
-        self._progress.update(self._all, total=slides)
+        self.progress.update(self._all, total=slides)
 
     def begin(self, name: str) -> None:
         """Which one is at work."""
         shown = name if len(name) <= NAME_WIDTH else "…" + name[1 - NAME_WIDTH :]
-        self._progress.reset(self._one, description=f"tiles of {shown}", total=None, visible=True)
+        self.progress.reset(self._one, description=f"tiles of {shown}", total=None, visible=True)
 
     def tiles(self, done: int, total: int) -> None:
         """How far it is."""
-        self._progress.update(self._one, completed=done, total=total)
+        self.progress.update(self._one, completed=done, total=total)
 
     def end(self, name: str, status: Status, text: str) -> None:
         """What came of it."""
         self._settled += 1
-        self._progress.update(self._all, completed=self._settled)
-        self._progress.update(self._one, visible=False)
+        self.progress.update(self._all, completed=self._settled)
+        self.progress.update(self._one, visible=False)
         print_line(f"{name}: {status} ({text})")
 
 

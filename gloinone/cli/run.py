@@ -135,6 +135,8 @@ def dry_run(config: "RunConfig", method: "Method") -> None:
         click.echo(f"{'to do' if verdict.todo else 'done ':<6} {task.name} ({verdict.why})")
     for sentence in work.ignored:
         click.echo(f"ignored {sentence}")
+    for sentence in work.unmatched:
+        click.echo(sentence)
     todo = sum(verdict.todo for _, verdict in verdicts)
     click.echo(f"{len(verdicts)} slides, {todo} to do; models: {', '.join(method.models.values())}")
 

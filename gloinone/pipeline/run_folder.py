@@ -69,6 +69,8 @@ def run_folder(
         remove_abandoned(folder)
     for sentence in work.ignored:
         logger.info("ignored: %s", sentence, extra={"event": "ignored"})
+    for sentence in work.unmatched:
+        logger.warning("%s", sentence, extra={"event": "unmatched"})
     write_record(config, method, started, [], None)
     run = _Run(config, method, progress or Silent(), interrupts or Interrupts())
     try:
@@ -141,7 +143,9 @@ class _Run:
                     if claim is not None:
                         repair(task.place)
             except OSError as error:
-                raise OutputError(f"{task.place.work}: cannot be cleaned up ({reason(error)}); make it writable") from error
+                raise OutputError(
+                    f"{task.place.work}: cannot be cleaned up ({reason(error)}); make it writable"
+                ) from error
 
     def _visit(self, task: SlideTask) -> bool:
         """Settle one slide, or leave it to the run that has it: False."""

@@ -105,7 +105,9 @@ class Work:
     listed: int
     """Slides of all shards."""
     ignored: tuple[str, ...]
-    """What lies in the folder and is no slide, or a row of --mpp-csv without one, a sentence each."""
+    """What lies in the folder and is no slide, a sentence each."""
+    unmatched: tuple[str, ...]
+    """Rows of --mpp-csv that belong to none of the slides, a sentence each."""
 
 
 def list_work(config: RunConfig, method: Method) -> Work:
@@ -131,7 +133,7 @@ def list_work(config: RunConfig, method: Method) -> Work:
         said = resolution_for(slide.name, table, config.mpp)
         place = slide_place(config.out, slide.name)
         tasks.append(SlideTask(slide, said, place, basis(config, method, said)))
-    return Work(tuple(tasks), len(found.slides), (*ignored, *unmatched))
+    return Work(tuple(tasks), len(found.slides), tuple(ignored), tuple(unmatched))
 
 
 def check_places(config: RunConfig) -> None:

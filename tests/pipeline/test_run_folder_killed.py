@@ -20,7 +20,7 @@ EDITED = b"<Annotations/>"
 def start(slides: Path, out: Path, pause_s: float, *more: str) -> "subprocess.Popen[str]":
     fakes = Path(folder_fakes.__file__)
     program = [sys.executable, str(fakes), str(slides), str(out), str(pause_s), *more]
-    env = {**os.environ, "PYTHONPATH": str(fakes.parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(fakes.parents[1])}
     return subprocess.Popen(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
