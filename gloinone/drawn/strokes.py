@@ -120,8 +120,10 @@ class Painter:
 
     def _cells(self, cells: Cells) -> None:
         x0, y0, x1, y1 = self.window
-        x, y = cells.rings[:, 0, 0], cells.rings[:, 0, 1]
-        seen = (x > x0 - _REACH_UM) & (x < x1 + _REACH_UM) & (y > y0 - _REACH_UM) & (y < y1 + _REACH_UM)
+        low, high = cells.rings.min(axis=1), cells.rings.max(axis=1)
+        seen = (low < [x1 + self.mpp, y1 + self.mpp]).all(axis=1) & (
+            high > [x0 - self.mpp, y0 - self.mpp]
+        ).all(axis=1)
         rings = self._fixed(cells.rings[seen])
         dyes = np.clip(cells.dyes[seen] * DYE_FULL, 0, 255).tolist()
         for ring, dye in zip(rings, dyes, strict=True):

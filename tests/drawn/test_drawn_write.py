@@ -65,14 +65,14 @@ def test_svs_has_what_aperio_stores(tmp_path: Path, pixels: Pixels) -> None:
         assert slide.associated_images["thumbnail"].size == (1024, 711)
     with tifffile.TiffFile(tmp_path / "a.svs") as tiff:
         assert tiff.is_svs
-        assert [page.is_tiled for page in tiff.pages] == [True, False, True]
+        assert [page.aspage().is_tiled for page in tiff.pages] == [True, False, True]
 
 
 def test_tifffile_decodes_every_page(tmp_path: Path, pixels: Pixels) -> None:
     write_tiff(tmp_path / "a.tif", pixels, 0.5)
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         for page, level in zip(tiff.pages, pyramid(pixels, 2), strict=True):
-            assert page.shape == level.shape  # type: ignore[union-attr]
+            assert page.shape == level.shape
             assert np.abs(page.asarray().astype(int) - level).mean() < 6
 
 
