@@ -41,13 +41,16 @@ from gloinone.errors import UsageError
     "--val", multiple=True, help="Patient or slide, or a .txt with one a line: scored, never trained on."
 )
 @click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at.")
-@click.option("--init", default=None, help="Starting weights: a .safetensors file of a backbone, or none.")
+@click.option(
+    "--init", default="none", help="Starting weights: a model's name or folder, a .safetensors file, or none."
+)
 @click.option("--backbone", default="resnet34", show_default=True, help="resnet18, resnet34 or resnet50.")
 @click.option("--network-mpp", default=2.0, show_default=True, help="Microns per pixel the network works at.")
 @click.option("--steps", default=2400, show_default=True, help="Optimiser steps.")
 @click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
 @click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--licence", default="not stated", help="Of the weights: the strictest of the data's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where slides are kept ready; default OUT/cache."

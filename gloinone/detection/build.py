@@ -57,10 +57,15 @@ def detect_config(card: ModelCard) -> DetectConfig:
 def build_detector(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = build_network(card)
+    fill(network, card, state)
+    return Detector(network, detect_config(card), device)
+
+
+def fill(network: CircleNet, card: ModelCard, state: dict[str, torch.Tensor]) -> None:
+    """Load weights strictly; WeightsError names the card if they are of another network."""
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise WeightsError(
             f"card {card.name}: the weights are not of the network it names ({error})"
         ) from error
-    return Detector(network, detect_config(card), device)

@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gloinone import __version__
-from gloinone.detection.build import IMAGENET_MEAN, IMAGENET_STD, architecture, build_network, detect_config
+from gloinone.detection.build import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    architecture,
+    build_network,
+    detect_config,
+    fill,
+)
 from gloinone.detection.cases import Case
+from gloinone.detection.circlenet import CircleNet
 from gloinone.detection.collect import Source, collect_cases
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
 from gloinone.detection.predict import Detector
@@ -18,8 +26,8 @@ from gloinone.labels import GLOMERULUS
 from gloinone.learning.backbones import load_starting_weights
 from gloinone.learning.device import pick_device, use_available_threads
 from gloinone.metrics import CircleImage
-from gloinone.weights.card import Measured, ModelCard
-from gloinone.weights.store import save_model
+from gloinone.weights.card import Measured, ModelCard, read_card
+from gloinone.weights.store import find_model, load_state, model_dirs, save_model
 
 TILE_PX = 768
 """In prediction; larger than in training, since a network of convolutions does not mind."""
@@ -35,7 +43,8 @@ class MakeConfig:
     validation: frozenset[str]
     left_out: frozenset[str]
     out: Path
-    init: str | None = None
+    init: str = "none"
+    """A model's name or folder, a .safetensors file of a backbone, or none."""
     backbone: str = "resnet34"
     network_mpp: float = 2.0
     steps: int = 2400
@@ -44,6 +53,7 @@ class MakeConfig:
     seed: int = 0
     device: str = "auto"
     cache: Path | None = None
+    licence: str = "not stated"
 
 
 def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[str], None]) -> ModelCard:
@@ -56,8 +66,7 @@ def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[
     learn, judge = split_cases(cases, config.validation)
     card = start_card(config, learn, judge)
     network = build_network(card)
-    if config.init not in (None, "none"):
-        load_starting_weights(network.backbone, Path(str(config.init)))
+    start(network, config.init)
     training = Training(
         network=network,
         cases=learn,
@@ -74,6 +83,15 @@ def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[
     card = save_model(config.out, trained.state_dict(), card)
     say(f"{config.out}: {card.identity}, threshold {card.threshold:.2f}, floor {card.floor:.2f}")
     return card
+
+
+def start(network: CircleNet, init: str) -> None:
+    """Starting weights: of a detector's name or folder, of a backbone's file, or those it was born with."""
+    if init.endswith(".safetensors"):
+        load_starting_weights(network.backbone, Path(init))
+    elif init != "none":
+        paths = find_model(init, "detector", model_dirs())
+        fill(network, read_card(paths.card), load_state(paths, read_card(paths.card)))
 
 
 def split_cases(cases: Sequence[Case], validation: frozenset[str]) -> tuple[list[Case], list[Case]]:
@@ -100,7 +118,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         labels=(GLOMERULUS,),
-        licence="not stated",
+        licence=config.licence,
         training_data=tuple(
             f"{source}: {len(cases)} slides, {sum(len(c.circles) for c in cases)} glomeruli"
             for source, cases in counts.items()

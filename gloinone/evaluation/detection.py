@@ -20,6 +20,7 @@ from gloinone.metrics import (
     AtThreshold,
     CircleImage,
     average_precision,
+    best_f1,
     match_circles,
     mean_average_precision,
 )
@@ -119,6 +120,8 @@ MEASURES: tuple[
     ("with classifier AP .50:.90", lambda s: s.job, mean_average_precision),
     ("recall at the threshold", lambda s: s.kept, lambda i: counts(i).recall),
     ("precision at the threshold", lambda s: s.kept, lambda i: counts(i).precision),
+    ("score of the best F1", lambda s: s.job, lambda i: best_f1(i)[0]),
+    ("best F1", lambda s: s.job, lambda i: best_f1(i)[1]),
 )
 
 

@@ -1,0 +1,1 @@
+"""What was measured and how, as programs: `python -m benchmarks.NAME --help`."""
