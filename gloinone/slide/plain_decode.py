@@ -64,7 +64,7 @@ def _decode_tiff(data: bytes) -> tuple[Pixels, Mask | None]:
         if image.mode not in ("RGB", "L") and image.has_transparency_data:
             rgba = np.asarray(image.convert("RGBA"))
             return on_white(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
-        return np.array(image.convert("RGB")), None
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), None
 
 
 class _PillowLimitLifted:
@@ -98,7 +98,10 @@ def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:
     if channels == 1:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8), None
     if channels == 3:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8), None
+        for top in range(0, image.shape[0], STRIP_ROWS):
+            strip = image[top : top + STRIP_ROWS]
+            strip[:] = cv2.cvtColor(strip, cv2.COLOR_BGR2RGB)
+        return np.asarray(image, np.uint8), None
     if channels != 4:
         raise SlideUnreadableError(f"{name}: {channels} channels; save it as RGB")
     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGB), np.uint8)
