@@ -1,14 +1,14 @@
 """The errors a user can mend. Everything else that goes wrong is a bug and keeps its traceback.
 
-    GloInOneError                what, where, what to do
-    ├── SlideError               this slide cannot be analysed; the batch goes on
-    │   ├── SlideUnreadableError     not a slide, truncated, refused by OpenSlide
-    │   ├── ResolutionError          no usable microns per pixel
-    │   └── SlideSkippedError        nothing wrong, but not for us (a plain picture without mpp in a folder)
-    ├── WeightsError             a model is missing, damaged or of an unknown kind
-    ├── AnnotationError          an annotation or table file that cannot be understood
-    ├── OutputError              a place that cannot be written
-    └── UsageError               options that contradict each other or name what does not exist
+GloInOneError                what, where, what to do
+├── SlideError               this slide cannot be analysed; the batch goes on
+│   ├── SlideUnreadableError     not a slide, truncated, refused by OpenSlide
+│   ├── ResolutionError          no usable microns per pixel
+│   └── SlideSkippedError        nothing wrong, but not for us (a plain picture without mpp in a folder)
+├── WeightsError             a model is missing, damaged or of an unknown kind
+├── AnnotationError          an annotation or table file that cannot be understood
+├── OutputError              a place that cannot be written
+└── UsageError               options that contradict each other or name what does not exist
 """
 
 

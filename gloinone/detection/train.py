@@ -88,7 +88,7 @@ class Training:
 
 
 def train(training: Training, say: Callable[[str], None]) -> CircleNet:
-    """The averaged network after the last step; goes on where an earlier call was stopped."""
+    """The averaged network after the last step, not yet judged; goes on where an earlier call was stopped."""
     config, folder = training.config, training.folder
     torch.manual_seed(config.seed)
     progress = _start(training)
@@ -103,10 +103,10 @@ def train(training: Training, say: Callable[[str], None]) -> CircleNet:
         if progress.step % config.log_every == 0:
             journal.add(progress.step, parts | {"wait_share": clock.wait_share})
             say(f"step {progress.step}/{config.steps}  loss {parts['loss']:.3f}  {clock}")
-        if progress.step % config.validate_every == 0 or progress.step == config.steps:
-            _validate(progress, training, journal, say)
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             save_checkpoint(folder / STATE, _state(progress, config))
+        if progress.step % config.validate_every == 0 and progress.step < config.steps:
+            _validate(progress, training, journal, say)
     averaged = progress.average.network
     assert isinstance(averaged, CircleNet)
     return averaged

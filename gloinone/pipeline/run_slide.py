@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gloinone.annotations.imagescope_write import frame_note
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
@@ -91,7 +92,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         tissue_read_fraction=read_share(overview, unread),
         candidates=tuple(c.candidate for c in classified),
         glomeruli=glomeruli,
-        notes=_notes(found.unread, lost),
+        notes=_notes(slide.info, found.unread, lost),
         unread=unread,
         seconds=clock.seconds,
     )
@@ -178,8 +179,11 @@ def _box(circle: NDArray[np.float64]) -> Core:
     return cx - radius, cy - radius, cx + radius, cy + radius
 
 
-def _notes(unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]) -> tuple[str, ...]:
+def _notes(info: SlideInfo, unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]) -> tuple[str, ...]:
+    """What a reader of the results should know, a sentence each."""
     notes = []
+    if (frame := frame_note(info)) is not None:
+        notes.append(frame)
     if unread:
         places = "; ".join(f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}" for x0, y0, x1, y1 in unread[:5])
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
