@@ -128,9 +128,11 @@ def clip_ring(ring: Points, slide_size: tuple[int, int] | None) -> Points | None
 
 def _smooth(ring: shapely.LinearRing) -> Points:
     """Without the staircase of the fine grid: a point every fine pixel, the mean of SMOOTH_PX around it."""
-    count = max(4, round(ring.length * FINENESS))
-    along = np.arange(count) * ring.length / count
-    points = shapely.get_coordinates(shapely.line_interpolate_point(ring, along))
+    corners = shapely.get_coordinates(ring)  # the first is repeated at the end
+    walked = np.concatenate([[0.0], np.hypot(*np.diff(corners, axis=0).T).cumsum()])
+    count = max(4, round(walked[-1] * FINENESS))
+    along = np.arange(count) * walked[-1] / count
+    points = np.column_stack([np.interp(along, walked, corners[:, axis]) for axis in (0, 1)])
     half = min(round(SMOOTH_PX * FINENESS / 2), count // 16)
     wrapped = np.concatenate([points[count - half :], points, points[:half]])
     kernel = np.full(2 * half + 1, 1 / (2 * half + 1))
