@@ -43,6 +43,7 @@ def detect_config(card: ModelCard) -> DetectConfig:
         "floor": card.floor,
         "merge_iou": card.merge_iou,
         "threshold": card.threshold,
+        "max_per_tile": card.max_per_tile,
     }
     missing = [name for name, value in needed.items() if value is None]
     if missing:
@@ -51,7 +52,10 @@ def detect_config(card: ModelCard) -> DetectConfig:
     assert card.margin_um is not None
     assert card.floor is not None
     assert card.merge_iou is not None
-    return DetectConfig(card.mpp, card.edge_px, card.margin_um, card.floor, card.merge_iou)
+    assert card.max_per_tile is not None
+    return DetectConfig(
+        card.mpp, card.edge_px, card.margin_um, card.floor, card.merge_iou, max_per_tile=card.max_per_tile
+    )
 
 
 def build_detector(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Detector:

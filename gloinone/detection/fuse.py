@@ -19,6 +19,23 @@ def in_core(circles: Scored, core: tuple[float, float, float, float]) -> NDArray
     return (cx >= x0) & (cx < x1) & (cy >= y0) & (cy < y1)
 
 
+def folded(circles: Scored, size: tuple[int, int]) -> Scored:
+    """Circles whose centres lie beyond the border of a slide (width, height), mirrored into it.
+
+    What stands there is the reflection of the slide: the network may place a glomerulus on the border a little
+    beyond it, or the reflection may score higher than what it reflects.
+
+    >>> folded(np.array([[-3., 5., 9., .5], [104., 5., 9., .5]]), (100, 50))[:, 0].tolist()
+    [3.0, 96.0]
+    """
+    inside = circles.copy()
+    for axis, edge in enumerate(size):
+        centre = circles[:, axis]
+        mirrored = np.where(centre < 0, -centre, np.where(centre >= edge, 2 * edge - centre, centre))
+        inside[:, axis] = np.clip(mirrored, 0, np.nextafter(edge, 0))  # the far border is outside
+    return inside
+
+
 def suppress(circles: Scored, max_iou: float = PUBLISHED_MAX_IOU) -> Scored:
     """Greedy circle NMS: the best stay, those with a larger circle IoU than ``max_iou`` to one of them go.
 

@@ -1,6 +1,7 @@
 """The detector at work: tiles of one slide through the network in fixed batches, circles in level-0 px out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from gloinone.detection.circlenet import CircleNet
-from gloinone.detection.decode import decode
-from gloinone.detection.fuse import Scored, in_core, suppress
+from gloinone.detection.decode import TOP_K, decode
+from gloinone.detection.fuse import Scored, folded, in_core, suppress
 from gloinone.learning.batches import fixed_batches, stack_padded
 from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.reader import Slide
-from gloinone.slide.stream import stream_tiles
+from gloinone.slide.stream import TileRead, stream_tiles
 from gloinone.slide.tiles import Tile, plan_tiles
 
 Core = tuple[float, float, float, float]
@@ -33,6 +34,7 @@ class DetectConfig:
     margin_um: float
     floor: float
     max_iou: float
+    max_per_tile: int = TOP_K
     batch_size: int = 4
     """Fixed: the convolution library's results depend on it."""
     readers: int = 2
@@ -66,8 +68,11 @@ class Detector:
         self.config = config
         self.device = device
 
-    def circles_of(self, tiles: Iterable[PlacedTile]) -> Scored:
-        """(N, 4) level-0 circles of tiles, merged; tiles are never held all at once."""
+    def circles_of(self, tiles: Iterable[PlacedTile], size: tuple[int, int] | None = None) -> Scored:
+        """(N, 4) level-0 circles of tiles, merged; tiles are never held all at once.
+
+        ``size``: width, height of the slide; a centre beyond its border is folded back, before circles are merged.
+        """
         found = [np.zeros((0, 4))]
         for batch in fixed_batches(tiles, self.config.batch_size):
             for tile, circles in zip(batch, self._predict([t.pixels for t in batch]), strict=True):
@@ -78,7 +83,8 @@ class Detector:
                 slack = CORE_SLACK_PX * tile.window.downsample
                 x0, y0, x1, y1 = tile.core
                 found.append(placed[in_core(placed, (x0 - slack, y0 - slack, x1 + slack, y1 + slack))])
-        return suppress(np.concatenate(found), self.config.max_iou)
+        circles = np.concatenate(found)
+        return suppress(circles if size is None else folded(circles, size), self.config.max_iou)
 
     @torch.inference_mode()
     def _predict(self, images: list[Pixels]) -> NDArray[np.float64]:
@@ -87,7 +93,7 @@ class Detector:
         batch = batch.to(memory_format=torch.channels_last)
         with autocast(self.device):
             maps = self.network(batch)
-        return decode(maps)[: len(images)].double().cpu().numpy()
+        return decode(maps, self.config.max_per_tile)[: len(images)].double().cpu().numpy()
 
     def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Detected:
         """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
@@ -95,8 +101,7 @@ class Detector:
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
         unread: list[Tile] = []
 
-        def placed() -> Iterator[PlacedTile]:
-            reads = stream_tiles(slide, plan, workers=config.readers, queue_size=2 * config.batch_size)
+        def placed(reads: Iterable[TileRead]) -> Iterator[PlacedTile]:
             for done, read in enumerate(reads, start=1):
                 on_tile(done, len(plan.tiles))
                 if read.pixels is None:
@@ -104,10 +109,11 @@ class Detector:
                 else:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
-        circles = self.circles_of(placed())
-        inside = in_core(circles, (0.0, 0.0, float(slide.info.width), float(slide.info.height)))
+        reads = stream_tiles(slide, plan, workers=config.readers, queue_size=2 * config.batch_size)
+        with closing(reads):  # whatever goes wrong, nobody reads on while the caller closes the slide
+            circles = self.circles_of(placed(reads), (slide.info.width, slide.info.height))
         return Detected(
-            circles=circles[inside],
+            circles=circles,
             unread=tuple(t.core for t in unread),
             n_tiles=len(plan.tiles),
         )

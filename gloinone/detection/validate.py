@@ -48,7 +48,9 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
 
 def predict_case(case: Case, detector: Detector) -> CircleImage:
     """Predictions and truth of one case, px of its picture."""
-    return CircleImage(detector.circles_of(grid_tiles(case, detector)), case.circles, case.ignored)
+    height, width = case.pixels.shape[:2]
+    found = detector.circles_of(grid_tiles(case, detector), (width, height))
+    return CircleImage(found, case.circles, case.ignored)
 
 
 def score(images: Sequence[CircleImage]) -> Validation:

@@ -1,5 +1,7 @@
 """The detector over a slide: places in level-0 px, tiles that meet, borders, and batches that do not matter."""
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gloinone.detection.circlenet import CircleMaps
+from gloinone.detection.fuse import folded, in_core
 from gloinone.detection.predict import DetectConfig, Detector, PlacedTile
 from gloinone.records import Overview, Window
 from gloinone.slide.reader import open_slide
@@ -129,3 +132,50 @@ def test_a_glomerulus_on_the_border_of_two_cores_is_not_left_to_the_other():
         detector.network = ShiftedNetwork(way)  # type: ignore[assignment]
         found.append(detector.circles_of([tile]))
     assert all(len(circles) for circles in found)
+
+
+def test_a_glomerulus_on_the_border_that_is_placed_beyond_it_is_not_lost(tmp_path: Path):
+    # its centre lies 4 px within; the network says 12 px beyond, and what it reflects scores no better
+    with open_slide(_slide(tmp_path, [(4, 300)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
+        detector = _detector()
+        detector.network = ShiftedNetwork(-1.0)  # type: ignore[assignment]
+        found = detector.detect(slide, _overview(900, 700), lambda *_: None)
+    assert len(found.circles) == 1
+    assert 0 <= found.circles[0, 0] < 24
+    assert found.circles[0, 1] == pytest.approx(300, abs=12)
+
+
+def test_folding_moves_what_lies_beyond_and_nothing_else():
+    inside = np.random.default_rng(0).uniform(0, 90, (50, 4))
+    np.testing.assert_array_equal(folded(inside, (90, 100)), inside)
+    beyond = np.array([[-3.0, 104.0, 9, 0.5], [90.0, 100.0, 9, 0.5], [500.0, -500.0, 9, 0.5]])
+    moved = folded(beyond, (90, 100))
+    assert moved[0].tolist() == [3.0, 96.0, 9, 0.5]
+    assert in_core(moved, (0, 0, 90, 100)).all()
+
+
+def test_the_card_says_how_many_circles_a_tile_may_have():
+    picture = np.full((128, 128, 3), 255, np.uint8)
+    for x in (20, 60, 100):
+        picture[60:64, x : x + 4] = 0  # one cell of the output
+    tile = PlacedTile(picture, Window(0, 0, 128, 128, 128, 128), (0.0, 0.0, 128.0, 128.0))
+    for most, found in ((100, 3), (2, 2)):
+        config = replace(CONFIG, max_per_tile=most)
+        detector = Detector(DotNetwork(), config, torch.device("cpu"))  # type: ignore[arg-type]
+        assert len(detector.circles_of([tile])) == found
+
+
+def test_when_the_network_fails_nobody_reads_on(tmp_path: Path):
+    """The caller then closes the slide: a read under way would crash the program."""
+
+    class Failing(DotNetwork):
+        def forward(self, x: Tensor) -> CircleMaps:
+            raise MemoryError("no room on the device")
+
+    detector = _detector()
+    detector.network = Failing()  # type: ignore[assignment]
+    with open_slide(_slide(tmp_path, []), "dots.png", Resolution(MPP, "option")) as slide:
+        with pytest.raises(MemoryError) as caught:  # whose traceback keeps every frame alive
+            detector.detect(slide, _overview(2600, 1900), lambda *_: None)
+        assert not [t for t in threading.enumerate() if t.name.startswith("read")]
+    del caught
