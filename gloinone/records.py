@@ -193,6 +193,8 @@ class Overview:
     pixels: Pixels
     tissue: Mask
     """Tissue, undilated."""
+    unread: Mask | None = None
+    """True where the file is damaged; counted as tissue, since it may be. None: all was read."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,8 @@ class SlideResult:
     """Wall time per step; goes to the log and state only."""
     unread: tuple[tuple[float, float, float, float], ...] = ()
     """x0, y0, x1, y1 in level-0 px of what could not be read; the overlay hatches it."""
+    subtype_validated: bool = False
+    """Whether the classifier's card says that pathologists validated the kinds of sclerosis."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
 

@@ -105,7 +105,7 @@ GLOMERULI: tuple[Column, ...] = (
     Column(
         "subtype_validated",
         "-",
-        "whether pathologists validated which kind of sclerosis is named; false with the models that ship",
+        "whether pathologists validated which kind of sclerosis is named, by the classifier's card",
         "bool",
     ),
     _float("diameter_um", "um", 2, "diameter of the circle of the same area as the outline"),

@@ -14,9 +14,6 @@ from gloinone.records import Candidate, Glomerulus, SlideInfo, SlideResult
 
 PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
 
-SUBTYPE_VALIDATED = False
-"""No pathologist has validated which kind of sclerosis any of our classifiers names."""
-
 
 @dataclass(frozen=True)
 class MadeWith:
@@ -85,7 +82,7 @@ def glomerulus_rows(
         values = {
             **_candidate_values(g.candidate, result.info),
             "id": g.id,
-            "subtype_validated": SUBTYPE_VALIDATED,
+            "subtype_validated": result.subtype_validated,
             "diameter_um": g.diameter_um,
             "area_um2": g.area_um2,
             "perimeter_um": g.perimeter_um,

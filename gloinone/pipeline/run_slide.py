@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,7 @@ class Stages:
     score_combination: str
     min_score: float
     keep_nonglomerular: bool = False
+    subtype_validated: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         tissue_read_fraction=read_share(overview, unread),
         candidates=tuple(c.candidate for c in classified),
         glomeruli=glomeruli,
-        notes=_notes(slide.info, found.unread, lost),
+        notes=_notes(slide.info, overview, found.unread, lost),
         unread=unread,
+        subtype_validated=stages.subtype_validated,
         seconds=clock.seconds,
     )
 
@@ -117,13 +119,14 @@ def _classify(
             classified.append(_candidate(circle, crop, row, stages))
         waiting.clear()
 
-    for circle, crop in zip(circles, stream_crops(slide, circles, READERS), strict=True):
-        if crop is None:
-            lost.append(circle)
-            continue
-        waiting.append((circle, crop))
-        if len(waiting) == CLASSIFIED_AT_ONCE:
-            flush()
+    with closing(stream_crops(slide, circles, READERS)) as crops:  # on an error too nobody reads on
+        for circle, crop in zip(circles, crops, strict=True):
+            if crop is None:
+                lost.append(circle)
+                continue
+            waiting.append((circle, crop))
+            if len(waiting) == CLASSIFIED_AT_ONCE:
+                flush()
     if waiting:
         flush()
     return classified, lost
@@ -161,15 +164,20 @@ def _picture(slide: Slide, overview: Overview) -> Crop | None:
 
 
 def read_share(overview: Overview, unread: Sequence[Core]) -> float:
-    """Share of the tissue's area outside the unread rectangles (level-0 px), 0..1; 1 without tissue."""
+    """Share of the tissue's area outside the unread rectangles (level-0 px), 0..1; 1 without tissue.
+
+    Where the overview itself could not be read nobody knows what is tissue: that counts as unread too.
+    """
     total = int(np.count_nonzero(overview.tissue))
-    if not total or not unread:
+    damaged = overview.unread is not None and bool(overview.unread.any())
+    if not total or not (unread or damaged):
         return 1.0
-    seen = overview.tissue.copy()
+    seen = overview.tissue.copy() if overview.unread is None else overview.tissue & ~overview.unread
     for x0, y0, x1, y1 in unread:
-        (left, top), (right, bottom) = overview.window.image_from_l0(np.array([[x0, y0], [x1, y1]]))
-        rows = slice(max(0, int(np.floor(top))), max(0, int(np.ceil(bottom))))
-        seen[rows, max(0, int(np.floor(left))) : max(0, int(np.ceil(right)))] = False
+        # a core's borders are those of the overview's pixels, but for rounding to level-0 px
+        corners = overview.window.image_from_l0(np.array([[x0, y0], [x1, y1]]))
+        (left, top), (right, bottom) = np.maximum(np.rint(corners), 0).astype(int)
+        seen[top:bottom, left:right] = False
     # an unread stretch without tissue still leaves the slide partial: something was not looked at
     return min(int(np.count_nonzero(seen)) / total, 1 - 1e-6)
 
@@ -179,11 +187,18 @@ def _box(circle: NDArray[np.float64]) -> Core:
     return cx - radius, cy - radius, cx + radius, cy + radius
 
 
-def _notes(info: SlideInfo, unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]) -> tuple[str, ...]:
+def _notes(
+    info: SlideInfo, overview: Overview, unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]
+) -> tuple[str, ...]:
     """What a reader of the results should know, a sentence each."""
     notes = []
     if (frame := frame_note(info)) is not None:
         notes.append(frame)
+    if overview.unread is not None and overview.unread.any():
+        notes.append(
+            f"{float(overview.unread.mean()):.2%} of the overview could not be read and count as tissue: "
+            "the area of tissue is at most what is stated"
+        )
     if unread:
         places = "; ".join(f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}" for x0, y0, x1, y1 in unread[:5])
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""

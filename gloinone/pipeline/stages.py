@@ -130,5 +130,6 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
         score_combination=combination,
         min_score=networks.min_score,
         keep_nonglomerular=networks.config.keep_nonglomerular,
+        subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)

@@ -53,7 +53,8 @@ def tissue_overview(slide: Slide, um_per_px: float | None = None) -> Overview:
         area_um2 = info.um_from_l0(info.width) * info.um_from_l0(info.height)
         um_per_px = float(np.clip(np.sqrt(area_um2 / MAX_OVERVIEW_PX), FINEST_UM_PER_PX, COARSEST_UM_PER_PX))
     read = slide.overview(max(um_per_px, info.mpp))
-    return Overview(read.window, read.pixels, find_tissue(read, info.mpp * read.window.downsample))
+    tissue = find_tissue(read, info.mpp * read.window.downsample)
+    return Overview(read.window, read.pixels, tissue, read.unread)
 
 
 def tissue_mm2(overview: Overview, mpp: float) -> float:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,8 @@ def test_glomerulus_rows_hold_what_is_in_the_result(make_result):
     assert (second["id"], second["class"], second["outline"]) == ("G002", "solidified", "mask")
     assert (first["at_edge"], second["at_edge"], second["outline_flagged"]) == ("true", "false", "true")
     assert second["subtype_validated"] == "false"
+    validated = glomerulus_rows(replace(result, subtype_validated=True))
+    assert {row["subtype_validated"] for row in validated} == {"true"}
     assert second["x"] == "2000.25"
     assert float(second["p_sclerosed"]) == pytest.approx(0.96)
     assert float(second["crop_mpp"]) == pytest.approx(0.2527 * g.candidate.window.width / 256, abs=1e-6)

@@ -1,5 +1,6 @@
 """The method on a drawn slide, with stages that know the truth: what is kept, in which order, and what was lost."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
 from gloinone.pipeline import run_slide
 from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order, read_share
 from gloinone.records import Crop, Detection, Outline, Overview, Window
-from gloinone.slide.reader import open_slide
+from gloinone.slide.reader import Slide, open_slide
 from gloinone.slide.resolution import Resolution
 
 
@@ -149,7 +150,48 @@ def test_read_share_counts_tissue_not_glass():
     overview = Overview(window, np.zeros((10, 10, 3), np.uint8), tissue)
     assert read_share(overview, []) == 1
     assert read_share(overview, [(0, 0, 50, 50)]) == pytest.approx(0.5)
+    # a core's border in whole level-0 px does not take a further column of the overview along
+    assert read_share(overview, [(0, 0, 24.6, 100)]) == pytest.approx(0.6)
     # glass that could not be read is still something nobody looked at
     assert 0.99 < read_share(overview, [(60, 0, 100, 100)]) < 1
     empty = Overview(window, overview.pixels, np.zeros((10, 10), bool))
     assert read_share(empty, [(0, 0, 50, 50)]) == 1
+    damaged = tissue.copy()
+    damaged[:5, 5:] = True
+    unread = damaged & ~tissue
+    assert read_share(Overview(window, overview.pixels, damaged, unread), []) == pytest.approx(50 / 75)
+
+
+def test_damage_in_the_overview_makes_the_slide_partial(truth: Truth, monkeypatch: pytest.MonkeyPatch):
+    whole = run_slide.tissue_overview
+
+    def damaged(slide: Slide) -> Overview:
+        overview = whole(slide)
+        unread = np.zeros_like(overview.tissue)
+        unread[:10] = True
+        return replace(overview, tissue=overview.tissue | unread, unread=unread)
+
+    monkeypatch.setattr(run_slide, "tissue_overview", damaged)
+    result = _analyse(truth, _stages(truth))
+    assert result.status == "partial"
+    assert result.tissue_read_fraction < 0.97
+    assert "of the overview could not be read" in result.notes[0]
+
+
+def test_when_a_stage_fails_nobody_reads_on(truth: Truth):
+    """The slide is closed then: a read under way would crash the program."""
+
+    def fail(crops: Sequence[Crop]) -> NDArray[np.float64]:
+        raise MemoryError("no room on the device")
+
+    many = np.array([[400.0 + i, 300.0, 50.0, 0.5] for i in range(200)])
+    stages = replace(_stages(truth), detect=lambda *_: Known(many), classify=fail)
+    with pytest.raises(MemoryError) as caught:  # whose traceback keeps every frame alive
+        _analyse(truth, stages)
+    assert not [t for t in threading.enumerate() if t.name.startswith("read")]
+    del caught
+
+
+def test_what_the_classifiers_card_says_of_the_kinds_reaches_the_result(truth: Truth):
+    assert not _analyse(truth, _stages(truth)).subtype_validated
+    assert _analyse(truth, replace(_stages(truth), subtype_validated=True)).subtype_validated

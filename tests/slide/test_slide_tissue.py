@@ -158,6 +158,16 @@ def test_a_damaged_stretch_of_the_overview_counts_as_tissue() -> None:
     np.testing.assert_array_equal(find_tissue(read_of(glass(), unread=unread), UM), unread)
 
 
+def test_the_overview_says_what_of_it_is_damaged() -> None:
+    disk = Disk(glass(1200, 1600), broken=((50, 100, 90, 200),))
+    overview = tissue_overview(ArraySlide(disk, mpp=UM))
+    assert overview.unread is not None
+    assert overview.unread[100:200, 50:90].all()
+    assert not overview.unread[600:].any()
+    np.testing.assert_array_equal(overview.tissue, overview.unread)
+    assert tissue_overview(ArraySlide(Disk(glass()), mpp=UM)).unread is None
+
+
 def test_pictures_of_a_few_pixels() -> None:
     for shape in ((1, 1), (1, 40), (3, 2), (7, 7)):
         assert tissue_of(np.full((*shape, 3), 200, np.uint8)).shape == shape
