@@ -5,7 +5,7 @@ no margin: where no tissue lies within reach of a core's side, the window may en
 the window takes one row of tiles, and only tissue wider than a window pays for overlap.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,18 +116,6 @@ def _place(low: float, high: float, edge: float, slide: float, downsample: float
     start = max(min(start, slide - edge), 0.0) if edge <= slide else (slide - edge) / 2
     start = min(max(start, high - edge), low)
     return round(start / downsample) * downsample
-
-
-def read_fraction(plan: TilePlan, overview: Overview, unread: Iterable[Tile]) -> float:
-    """Share of the tissue's area that lies in cores that were read, 0..1; 1 without tissue."""
-    total = int(np.count_nonzero(overview.tissue))
-    lost = sum(int(np.count_nonzero(overview.tissue[_cells(tile.core, overview.window)])) for tile in unread)
-    return 1.0 if total == 0 else (total - lost) / total
-
-
-def unread_regions(unread: Iterable[Tile]) -> tuple[Core, ...]:
-    """The rectangles of the slide in which nothing could be looked for, level-0 px."""
-    return tuple(tile.core for tile in unread)
 
 
 def _cells(core: Core, window: Window) -> tuple[slice, slice]:

@@ -12,8 +12,6 @@ from gloinone.slide.tiles import (
     TilePlan,
     plan_cost,
     plan_tiles,
-    read_fraction,
-    unread_regions,
 )
 
 CELL = 8.0
@@ -137,7 +135,6 @@ def test_no_tissue_is_no_tiles() -> None:
     plan = plan_tiles(info_of(overview), overview, 2.0, 512, 200)
     assert plan.tiles == ()
     assert plan_cost(plan, overview) is None
-    assert read_fraction(plan, overview, ()) == 1
 
 
 def test_a_slide_smaller_than_a_tile_is_one_tile_with_the_slide_in_its_middle() -> None:
@@ -182,18 +179,6 @@ def test_cost_is_what_the_windows_add_up_to() -> None:
     assert cost.network_per_tissue == pytest.approx(tile.window.width**2 / (800 * 400))
     seen = min(tile.window.x + 1536, 3200) * min(tile.window.y + 1536, 2400)
     assert cost.decoded_per_tissue == pytest.approx(seen / (800 * 400), rel=0.02)
-
-
-def test_read_fraction_counts_the_tissue_of_the_cores_that_were_read() -> None:
-    tissue = rectangles(400, 100, (10, 10, 20, 20), (350, 40, 40, 30))
-    overview = overview_of(tissue)
-    plan = plan_tiles(info_of(overview), overview, 2.0, 512, 100)
-    assert len(plan.tiles) == 2
-    first = [tile for tile in plan.tiles if tile.core[0] < 1000]
-    assert read_fraction(plan, overview, first) == pytest.approx(1200 / 1600)
-    assert read_fraction(plan, overview, plan.tiles) == 0
-    assert read_fraction(plan, overview, []) == 1
-    assert unread_regions(first) == (first[0].core,)
 
 
 def test_the_same_tissue_on_a_larger_canvas_costs_the_same() -> None:
