@@ -1,4 +1,4 @@
-"""The classifier: a ResNet (He et al. 2016) with average pooling, a layer norm and one linear layer."""
+"""The classifier: a ResNet (He et al. 2016) with average pooling, a batch norm and one linear layer."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ class CropClassifier(nn.Module):
         self.normalise = normalise
         self.backbone = backbone
         # Starting weights come with features of any size: without this the first steps overshoot
-        self.norm = nn.LayerNorm(backbone.channels[-1])
+        self.norm = nn.BatchNorm1d(backbone.channels[-1])
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels[-1], outputs)
 
