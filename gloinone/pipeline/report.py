@@ -1,5 +1,6 @@
 """report.html: the run and its slides on one page that needs no network and no other file."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import jinja2
 from gloinone.annotations.columns import SUMMARY
 from gloinone.labels import COLOURS, GLOMERULAR, SCLEROSED_KINDS
 from gloinone.pipeline.atomic import write_atomic
-from gloinone.pipeline.layout import GLOMERULI, REPORT, RUN, file_stem
+from gloinone.pipeline.layout import GLOMERULI, REPORT, RUN, RUNS, file_stem
 from gloinone.pipeline.report_pictures import InlinePicture, inline_picture
 from gloinone.pipeline.save import CONTACT, OVERLAY
 from gloinone.records import Status
@@ -78,12 +79,16 @@ def write_report(out: Path, slides: Sequence[ReportSlide]) -> None:
 
 
 def read_run(out: Path) -> dict[str, Any]:
-    """What run.json says, empty if it cannot be read: a report without a head is better than none."""
-    try:
-        run = json.loads((out / RUN).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return run if isinstance(run, dict) else {}
+    """The record of the run, or shard, that was started last.
+
+    Empty if none can be read: a report without a head is better than none.
+    """
+    runs: list[dict[str, Any]] = []
+    for path in (out / RUN, *sorted((out / RUNS).glob("*.json"))):
+        with contextlib.suppress(OSError, ValueError):
+            run = json.loads(path.read_bytes())
+            runs += [run] if isinstance(run, dict) else []
+    return max(runs, key=lambda run: str(run.get("started", "")), default={})
 
 
 def report_html(out: Path, slides: Sequence[ReportSlide], run: Mapping[str, Any]) -> str:

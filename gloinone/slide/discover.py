@@ -6,6 +6,7 @@ folder of another's, because each names a folder of results.
 """
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ PLAIN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 DICOM_SUFFIXES = frozenset((".dcm", ".dicom"))
 SUFFIXES = OPENSLIDE_SUFFIXES | OTHER_SLIDE_SUFFIXES | PLAIN_SUFFIXES | DICOM_SUFFIXES
 RUN_FILE = "run.json"
-PROGRAM = b"gloinone"
+RUNS_FOLDER = "runs"
+"""Shards of a run leave their records here instead."""
+PROGRAM = re.compile(rb'"program"\s*:\s*"gloinone"')
 RUN_FILE_START_BYTES = 1 << 16
 
 
@@ -128,7 +131,7 @@ class _Walk:
                 continue
             self.seen.add(real)
             if _is_our_output(folder):
-                self.ignored.append(Ignored(folder, f"holds results of gloinone ({RUN_FILE})"))
+                self.ignored.append(Ignored(folder, "holds results of gloinone"))
                 continue
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -174,9 +177,13 @@ def _by_suffix(path: Path) -> bool:
 
 
 def _is_our_output(folder: Path) -> bool:
+    return any(map(_is_our_record, (folder / RUN_FILE, *(folder / RUNS_FOLDER).glob("*.json"))))
+
+
+def _is_our_record(path: Path) -> bool:
     try:
-        with (folder / RUN_FILE).open("rb") as file:
-            return PROGRAM in file.read(RUN_FILE_START_BYTES)
+        with path.open("rb") as file:
+            return PROGRAM.search(file.read(RUN_FILE_START_BYTES)) is not None
     except OSError:
         return False
 

@@ -154,6 +154,12 @@ def test_no_run_and_no_pictures(tmp_path: Path) -> None:
     assert "The overlay could not be read." in found.words
     (tmp_path / "run.json").write_text("[]")
     assert read_run(tmp_path) == {}
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/0-of-2.json").write_text('{"version": "7", "started": "2025-01-01T00:00:00+00:00"}')
+    (tmp_path / "runs/1-of-2.json").write_text('{"version": "8", "started": "2025-01-02T00:00:00+00:00"}')
+    assert "gloinone 8" in page(tmp_path, []).words  # of shards the last one's
+    (tmp_path / "run.json").write_text('{"version": "9", "started": "2025-01-01T12:00:00+00:00"}')
+    assert read_run(tmp_path)["version"] == "8"
     assert "Glomeruli in 0 slides" in page(tmp_path, []).words
 
 

@@ -95,12 +95,24 @@ def test_the_input_inside_the_output_is_refused(tmp_path: Path) -> None:
 def test_results_of_an_earlier_run_are_passed_over_and_named(tmp_path: Path) -> None:
     make(tmp_path, "a.svs", "old/slides/a.svs/overlay.jpg", "theirs/b.svs")
     (tmp_path / "old" / "run.json").write_text(json.dumps({"program": "gloinone", "version": "0.1.0"}))
-    (tmp_path / "theirs" / "run.json").write_text(json.dumps({"program": "another"}))
+    (tmp_path / "theirs" / "run.json").write_text(
+        json.dumps({"program": "another", "arguments": ["/home/gloinone"]})
+    )
     found = find_slides(tmp_path)
     assert found.names == ("a.svs", "theirs/b.svs")
     (ignored,) = found.ignored
     assert ignored.path == tmp_path / "old"
     assert "results of gloinone" in ignored.reason
+
+
+def test_results_of_shards_are_passed_over_too(tmp_path: Path) -> None:
+    make(tmp_path, "a.svs", "old/slides/a.svs/overlay.jpg", "theirs/runs/b.svs")
+    (tmp_path / "old" / "runs").mkdir()
+    (tmp_path / "old" / "runs" / "0-of-2.json").write_text(json.dumps({"program": "gloinone"}))
+    (tmp_path / "theirs" / "runs" / "plan.json").write_text("{}")
+    found = find_slides(tmp_path)
+    assert found.names == ("a.svs", "theirs/runs/b.svs")
+    assert [ignored.path for ignored in found.ignored] == [tmp_path / "old"]
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
