@@ -80,13 +80,9 @@ root.eachFileRecurse(groovy.io.FileType.FILES) { file ->
     def edited = new File(file.parentFile, file.name.replaceFirst(/\.new\d*\.geojson$/, '.geojson'))
     def isSecond = edited.name != file.name && edited.exists()
     if (!hidden && file.name.endsWith('.geojson') && !isSecond) {
-        // the folder has the slide's path in the run; "+" was added where one slide lies inside another
-        def path = parts(inside.getParent().toString())
-        def last = path.size() - 1
-        def plain = path.withIndex().collect { part, i ->
-            i < last && part.endsWith('+') ? part.substring(0, part.length() - 1) : part
-        }
-        slides << [file: file, name: inside.getParent().toString(), path: plain]
+        // the folder has the slide's path in the run
+        def name = inside.getParent().toString()
+        slides << [file: file, name: name, path: parts(name)]
     }
 }
 slides.sort { it.name }

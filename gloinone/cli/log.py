@@ -1,9 +1,9 @@
 """Where the log goes: warnings to the terminal, every event to a file of JSON lines."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -44,11 +44,12 @@ class JsonLines(logging.Handler):
             "message": record.getMessage(),
             "traceback": logging.Formatter().formatException(record.exc_info) if record.exc_info else None,
         }
-        self.stream.write(json.dumps({k: v for k, v in said.items() if v is not None}) + "\n")
-        self.stream.flush()
+        with contextlib.suppress(OSError):  # a full disk under the log must not cost the slides
+            self.stream.write(json.dumps({k: v for k, v in said.items() if v is not None}) + "\n")
+            self.stream.flush()
 
 
-@contextmanager
+@contextlib.contextmanager
 def set_up_log(verbose: bool, json_path: Path | None) -> Iterator[None]:
     """The log of the package for the length of a command. Raises OutputError for a file that cannot be written."""
     terminal = Terminal(logging.INFO if verbose else logging.WARNING)
@@ -75,4 +76,5 @@ def set_up_log(verbose: bool, json_path: Path | None) -> Iterator[None]:
             package.removeHandler(handler)
         package.setLevel(level)
         if stream is not None:
-            stream.close()
+            with contextlib.suppress(OSError):  # what is still buffered may not fit either
+                stream.close()

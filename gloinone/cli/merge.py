@@ -20,6 +20,6 @@ def command(out: Path, verbose: bool) -> None:
     from gloinone.pipeline.merge import merge
 
     states = merge(out)
-    click.echo(f"{out}: {len(states)} slides in the tables")
+    click.echo(f"{click.format_filename(out)}: {len(states)} slides in the tables")
     if any(state.status in ("failed", "partial") for state in states):
         raise SystemExit(1)

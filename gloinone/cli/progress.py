@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -95,5 +95,6 @@ class Bars:
 
 
 def print_line(text: str) -> None:
-    """On stderr; while bars are shown rich puts it above them."""
-    print(text, file=sys.stderr, flush=True)
+    """On stderr; while bars are shown rich puts it above them. A reader that went away stops nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

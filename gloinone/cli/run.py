@@ -165,6 +165,6 @@ def report_outcome(outcome: "Outcome", config: "RunConfig") -> None:
     counts = [f"{statuses.count(s)} {s}" for s in ("done", "partial", "failed", "skipped") if s in statuses]
     click.echo(f"{len(statuses)} slides: {', '.join(counts) or 'none settled'}")
     if config.shard is None:
-        click.echo(f"report: {config.out / 'report.html'}")
+        click.echo(f"report: {click.format_filename(config.out / 'report.html')}")
     else:
-        click.echo(f"when all shards are through: gloinone merge {config.out}")
+        click.echo(f"when all shards are through: gloinone merge {click.format_filename(config.out)}")

@@ -37,13 +37,18 @@ def commit() -> str:
 
 def version_text() -> str:
     """What ``--version`` prints: a line for the program, a line per model that a run finds by itself."""
+    from gloinone.errors import WeightsError
     from gloinone.weights.card import read_card
     from gloinone.weights.store import list_models, model_dirs
 
     lines = [f"gloinone {gloinone.__version__} (commit {commit()})"]
     for paths in list_models(model_dirs()):
-        card = read_card(paths.card)
-        lines.append(f"{card.task}: {card.identity}")
+        try:
+            card = read_card(paths.card)
+        except WeightsError:
+            lines.append(f"{paths.folder.name}: cannot be used; gloinone doctor says why")
+        else:
+            lines.append(f"{card.task}: {card.identity}")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from gloinone.pipeline.layout import SlidePlace, slide_place
 from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.state import Basis, InputPrint, Json, print_input, read_state
 from gloinone.records import SlideResult, Status
-from gloinone.slide.discover import SlidePath, find_slides
+from gloinone.slide.discover import SlidePath, find_slides, readable
 from gloinone.slide.reader import Slide
 from gloinone.slide.resolution import (
     Resolution,
@@ -117,7 +117,7 @@ def list_work(config: RunConfig, method: Method) -> Work:
     if config.mpp is not None:
         check_mpp_option(config.mpp)
     found = find_slides(config.source, config.out)
-    ignored = [f"{one.path}: {one.reason}" for one in found.ignored]
+    ignored = [f"{readable(str(one.path))}: {one.reason}" for one in found.ignored]
     if not found.slides:
         raise UsageError(
             f"{config.source}: no slides in it; give a slide, or a folder that holds some"

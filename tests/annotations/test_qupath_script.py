@@ -74,7 +74,7 @@ def test_every_geojson_goes_into_its_image_once(groovy, tmp_path, make_result):
         (folder / f"{stem}.new.geojson").write_text("not to be read")
     script = out / "qupath_import.groovy"
     script.write_text(QUPATH_IMPORT, "utf-8")
-    there = ["a.svs", "b/a.svs", "b/größe <1>.svs", "c/d.svs", "z/e.svs", "elsewhere/f.new.svs"]
+    there = ["a.svs", "b/a.svs", "b/größe <1>.svs", "c+/d.svs", "z/e.svs", "elsewhere/f.new.svs"]
     paths = [images / name for name in there]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def test_every_geojson_goes_into_its_image_once(groovy, tmp_path, make_result):
     assert "gloinone: 0 glomeruli added" in second.stdout
     for name, image in (
         ("b/a.svs", "b/a.svs"),
-        ("c+/d.svs", "c/d.svs"),
+        ("c+/d.svs", "c+/d.svs"),
         ("moved/f.new.svs", "elsewhere/f.new.svs"),
     ):
         saved = (images / f"{image}.saved").read_text().split()

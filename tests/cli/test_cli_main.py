@@ -125,6 +125,15 @@ def test_version_tells_commit_and_weights(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(identity.rpartition("@")[2]) == 12
 
 
+def test_version_tells_of_a_damaged_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/card.json").write_text("torn")
+    monkeypatch.setenv("GLOINONE_MODELS", str(tmp_path))
+    result = CliRunner().invoke(program, ["--version"])
+    assert result.exit_code == 0
+    assert "mine: cannot be used; gloinone doctor says why" in result.stdout
+
+
 def test_commit_comes_from_git_in_a_checkout(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
     monkeypatch.delenv("GLOINONE_COMMIT", raising=False)
     if not (repository / ".git").exists():

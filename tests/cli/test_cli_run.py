@@ -1,7 +1,9 @@
 """``gloinone run`` and ``gloinone merge``: options, exit status, what is printed."""
 
+import contextlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,34 @@ def test_places_that_make_no_sense_are_exit_status_2(
         assert result.stderr.count("\n") == 1
     assert call(slides, tmp_path / "o", "--log-json", "/proc/none/log").exit_code == 2
     assert CliRunner().invoke(program, ["merge", str(tmp_path / "empty")]).exit_code == 2
+
+
+def test_places_of_any_bytes_are_printed(tmp_path: Path, method: FakeMethod) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_slide_file(folder / "in" / "a.svs")
+    (folder / "in/b.svs").symlink_to(folder / "in/a.svs")  # ignored, and named
+    for further, says in ((["--dry-run"], "ignored"), ([], "report: "), (["--shard", "0/1"], "merge ")):
+        result = call(folder / "in", folder / "out", "--mpp", 0.5, *further)
+        assert result.exit_code == 0
+        assert says in result.stdout
+
+
+def test_a_full_disk_under_the_log_costs_no_slide(slides: Path, tmp_path: Path, method: FakeMethod) -> None:
+    result = call(slides, tmp_path / "out", "--mpp", 0.5, "--log-json", "/dev/full")
+    assert result.exit_code == 0
+    assert "2 slides: 2 done" in result.stdout
+
+
+def test_a_terminal_that_went_away_costs_no_slide(capsys: pytest.CaptureFixture[str]) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    lines = Lines()
+    lines.start(1)
+    with contextlib.redirect_stderr(Gone()):
+        lines.end("a.svs", "done", "3 glomeruli")
+    assert capsys.readouterr().err == "1 slides\n"
 
 
 def test_models_that_are_not_there_are_exit_status_2(slides: Path, tmp_path: Path) -> None:
