@@ -10,7 +10,7 @@ from pathlib import Path
 from gloinone.errors import ResolutionError, SlideSkippedError, SlideUnreadableError
 from gloinone.records import Mask, Pixels, SlideInfo
 from gloinone.slide.plain_decode import decode
-from gloinone.slide.plain_header import PlainHeader, read_header
+from gloinone.slide.plain_header import PlainHeader, plain_kind, read_header
 from gloinone.slide.pyramid import PyramidSlide
 from gloinone.slide.resolution import Resolution, settle_mpp
 from gloinone.slide.sampling import Level, LevelRead, Read
@@ -18,6 +18,8 @@ from gloinone.slide.sampling import Level, LevelRead, Read
 LARGEST_MEGAPIXELS = 400
 CONVERT = "convert to tiled TIFF, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
 WHITE = (255, 255, 255)
+WITHOUT_MPP = ("PNG", "JPEG")
+"""Kinds that never say their microns per pixel."""
 
 
 class PlainPicture:
@@ -88,14 +90,18 @@ def open_plain(path: Path, name: str, resolution: Resolution, walked: bool) -> P
     Without microns per pixel: SlideSkippedError if it merely lay in a folder (``walked``), else
     ResolutionError. SlideUnreadableError for what is damaged, too large or of a kind that is refused.
     """
+    skipped = SlideSkippedError(
+        f"{name}: a plain picture without resolution; list it in --mpp-csv or pass --mpp"
+    )
+    merely_lies_there = walked and resolution.source is None
+    if merely_lies_there and plain_kind(path) in WITHOUT_MPP:  # of whatever kind, it is none of our business
+        raise skipped
     header = read_header(path, name)
     try:
         mpp, source = settle_mpp(name, resolution, header.mpp)
     except ResolutionError as error:
-        if walked and resolution.source is None:
-            raise SlideSkippedError(
-                f"{name}: a plain picture without resolution; list it in --mpp-csv or pass --mpp"
-            ) from error
+        if merely_lies_there:
+            raise skipped from error
         raise
     if header.width < 1 or header.height < 1:
         raise SlideUnreadableError(f"{name}: an empty picture; export it again")

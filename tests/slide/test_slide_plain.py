@@ -210,6 +210,17 @@ def test_resolution_of_a_plain_picture(tmp_path: Path) -> None:
             assert (slide.info.mpp, slide.info.mpp_source) == (2.0, "csv")
 
 
+def test_a_picture_that_merely_lies_there_is_skipped_whatever_is_wrong_with_it(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8)).save(tmp_path / "figure.jpg")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    for name in ("figure.jpg", "torn.png"):
+        with pytest.raises(SlideSkippedError, match=name):
+            open_slide(tmp_path / name, name, Resolution(), walked=True)
+        for said, walked in ((Resolution(), False), (ONE_UM, True)):
+            with pytest.raises(SlideUnreadableError, match=name):
+                open_slide(tmp_path / name, name, said, walked)
+
+
 def test_headers_of_any_bytes_end_in_our_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain, "LARGEST_MEGAPIXELS", 2)
     rng = np.random.default_rng(1)
