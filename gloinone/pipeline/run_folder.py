@@ -1,5 +1,6 @@
 """Many slides: each is done once, by whichever run comes first; a bad one is recorded and the rest go on."""
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from gloinone.errors import GloInOneError, OutputError, SlideSkippedError
 from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
 from gloinone.pipeline.claims import Claim, Claims
 from gloinone.pipeline.exchange import begin, discard, repair, unfinished_keys
-from gloinone.pipeline.interrupts import Interrupts
+from gloinone.pipeline.interrupts import Interrupted, Interrupts
 from gloinone.pipeline.layout import CLAIMS
 from gloinone.pipeline.merge import merge
 from gloinone.pipeline.one_slide import (
@@ -24,7 +25,7 @@ from gloinone.pipeline.one_slide import (
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import now, record_path, write_record
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
-from gloinone.pipeline.state import read_state, stamp_state
+from gloinone.pipeline.state import State, read_state, stamp_state
 from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge, list_work
 from gloinone.records import SlideInfo, Status
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 EXIT_DONE = 0
 EXIT_INCOMPLETE = 1
 """Some slides failed, were read in part, or could not be recorded."""
+EXIT_NOT_STARTED = 2
 POLL_S = 2.0
 """How often slides at work in another run are looked at, once nothing else is left."""
 
@@ -78,17 +80,30 @@ def run_folder(
     except _StopError:
         pass  # said already
     except _LoadError as error:
+        _record_end(config, method, started, run, EXIT_NOT_STARTED)
         raise error.__cause__ or error from None
+    except Interrupted as interrupted:
+        _record_end(config, method, started, run, 128 + interrupted.number)
+        raise
     _conclude(config, method, started, run)
     return run.outcome
+
+
+def _record_end(config: RunConfig, method: Method, started: str, run: "_Run", exit_status: int) -> None:
+    """That a run ended early stands in its record, if that can be written."""
+    with contextlib.suppress(OutputError):
+        write_record(config, method, started, _states(run), exit_status)
+
+
+def _states(run: "_Run") -> list[State]:
+    return [state for task in run.tasks if (state := read_state(task.place.folder)) is not None]
 
 
 def _conclude(config: RunConfig, method: Method, started: str, run: "_Run") -> None:
     """Tables and record, as far as they can be written."""
     outcome = run.outcome
-    states = [state for task in run.tasks if (state := read_state(task.place.folder)) is not None]
     try:
-        write_record(config, method, started, states, outcome.exit_status)
+        write_record(config, method, started, _states(run), outcome.exit_status)
         if config.shard is None:
             merge(config.out)
     except GloInOneError as error:

@@ -40,7 +40,7 @@ def write_record(
         "program": PROGRAM,  # first: by this the folder is known for one of ours, and is not walked
         "format": FORMAT,
         "version": gloinone.__version__,
-        "status": "running" if exit_status is None else "finished",
+        "status": _status(exit_status),
         "exit_status": exit_status,
         "started": started,
         "finished": None if exit_status is None else now(),
@@ -56,6 +56,12 @@ def write_record(
         "slides": [_slide(state) for state in states],
     }
     write_atomic(record_path(config), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def _status(exit_status: int | None) -> str:
+    if exit_status is None:
+        return "running"
+    return "finished" if exit_status < 2 else "stopped"
 
 
 def _slide(state: State) -> Mapping[str, object]:

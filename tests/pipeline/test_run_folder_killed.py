@@ -1,5 +1,6 @@
 """Runs in processes of their own: killed at any moment, interrupted, and two at once on one OUT."""
 
+import json
 import os
 import signal
 import subprocess
@@ -83,7 +84,10 @@ def test_a_signal_ends_the_run_and_frees_its_slide(
     assert process.returncode == 128 + number
     assert not unfinished(out)
     assert not (out / "slides").exists()
+    record = json.loads((out / "run.json").read_bytes())
+    assert (record["status"], record["exit_status"]) == ("stopped", 128 + number)
     assert run(slides, out).exit_status == 0
+    assert json.loads((out / "run.json").read_bytes())["status"] == "finished"
 
 
 def test_two_runs_share_the_slides(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong with one slide stays with it; what goes wrong with the run is said at once."""
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,7 @@ def test_networks_that_cannot_be_loaded_end_the_run(slides: Path, tmp_path: Path
 
     with pytest.raises(WeightsError, match="damaged"):
         run(slides, out, Broken())
+    assert json.loads((out / "run.json").read_bytes())["exit_status"] == 2
     assert not (out / "slides").exists()
     assert not unfinished(out)
     assert run(slides, out).exit_status == 0
