@@ -42,7 +42,7 @@ class SlidePath:
     walked: bool
     """False where the user named this very slide."""
     files: tuple[Path, ...]
-    """All files of a DICOM series, else the one."""
+    """All files of a DICOM series, or of a Hamamatsu index and what it names; else the one."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,10 @@ def find_slides(root: Path, out: Path | None = None) -> Discovery:
         raise UsageError(f"{out}: the output holds the input {root}; write into another folder")
     walk = _Walk(out.resolve() if out is not None else None)
     walk.follow(root)
-    slides = [SlidePath(f, readable(f.relative_to(root).as_posix()), True, (f,)) for f in walk.files]
+    slides = [
+        SlidePath(f, readable(f.relative_to(root).as_posix()), True, (f, *sorted(walk.parts[f])))
+        for f in walk.files
+    ]
     slides.extend(_dicom_slides(root, walk))
     return Discovery(_distinct(slides, walk), tuple(sorted(walk.ignored, key=lambda i: os.fsencode(i.path))))
 
@@ -105,6 +108,8 @@ class _Walk:
     files: list[Path] = field(default_factory=list)
     series: dict[tuple[Path, str], list[Path]] = field(default_factory=lambda: defaultdict(list))
     """DICOM instances of slides by folder and series."""
+    parts: dict[Path, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    """Files that belong to a slide in one file, by that file."""
     ignored: list[Ignored] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
     """Real paths of files and folders that were met."""
@@ -145,6 +150,9 @@ class _Walk:
             self.ignored.extend(
                 Ignored(part, f"belongs to {owner.name}") for part, owner in owned.items() if _by_suffix(part)
             )
+            for part in files:
+                if part in owned:
+                    self.parts[owned[part]].append(part)
             links.extend(Path(e.path) for e in visible if e.is_symlink() and Path(e.path) not in owned)
             real_entries = {Path(e.path) for e in visible if not e.is_symlink()} - owned.keys()
             todo.extend((path, real / path.name) for path in folders if path in real_entries)

@@ -151,6 +151,9 @@ def test_what_a_hamamatsu_index_names_belongs_to_it(tmp_path: Path, suffix: str)
     assert sorted(found.names) == sorted([f"s.{suffix}", "other.jpg"])
     assert {i.reason for i in found.ignored} == {f"belongs to s.{suffix}"}
     assert len(found.ignored) == 3
+    (slide,) = (slide for slide in found.slides if slide.path.suffix == f".{suffix}")
+    # the pixels lie in those: a run looks whether they have changed
+    assert {path.name for path in slide.files} == {f"s.{suffix}", "s.jpg", "s(1,0).jpg", "s_map.JPG"}
 
 
 def test_a_dicom_folder_is_one_slide_beside_files_of_its_name(tmp_path: Path) -> None:
