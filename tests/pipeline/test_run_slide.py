@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -190,6 +192,14 @@ def test_when_a_stage_fails_nobody_reads_on(truth: Truth):
         _analyse(truth, stages)
     assert not [t for t in threading.enumerate() if t.name.startswith("read")]
     del caught
+
+
+def test_a_slide_without_tissue_is_a_result(truth: Truth, tmp_path: Path):
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((600, 800, 3), 250, np.uint8))
+    nothing = replace(_stages(truth), detect=lambda *_: Known(np.zeros((0, 4))), segment=lambda *_: [])
+    with open_slide(tmp_path / "white.png", "white.png", Resolution(1.0, "option")) as slide:
+        result = analyse(slide, nothing, lambda *_: None)
+    assert (result.status, result.n_glomeruli, result.candidates, result.tissue_mm2) == ("done", 0, (), 0.0)
 
 
 def test_what_the_classifiers_card_says_of_the_kinds_reaches_the_result(truth: Truth):
