@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 
 from gloinone import __version__
 from gloinone.classification.predict import Classifier
-from gloinone.classification.resnet import CropClassifier, build_network
+from gloinone.classification.resnet import build_network
 from gloinone.classification.scores import fit_temperature, measured_classes, softmax
 from gloinone.classification.train import TrainConfig, train_classifier
-from gloinone.errors import WeightsError
 from gloinone.labels import CLASSES, ClassRule
-from gloinone.learning.backbones import load_starting_weights
 from gloinone.learning.device import pick_device
 from gloinone.learning.patches import FramingConfig, Patches, cut_pixels, framing
 from gloinone.slide.crops import CONTEXT_UM, CROP_PX
-from gloinone.weights.card import Architecture, Measured, ModelCard, read_card
-from gloinone.weights.store import find_model, load_state, model_dirs, save_model
+from gloinone.weights.card import Architecture, Measured, ModelCard
+from gloinone.weights.starting import start
+from gloinone.weights.store import save_model
 
 MEAN = (122.782, 117.001, 104.298)
 """Of the CC0 ResNet-34 that trainings start from, RGB 0..255."""
@@ -55,7 +54,7 @@ def make_classifier(
     device = pick_device(config.device)
     card = start_card(train, validation, test, config)
     network = build_network(card)
-    start(network, config.init)
+    start(network, network.backbone, config.init, "classifier")
     steps = config.train.steps
 
     def progress(step: int, loss: float) -> None:
@@ -98,20 +97,6 @@ def measure(logits: NDArray[np.float64], patches: Patches, card: ModelCard, on: 
             f"{on}, {name or 'all sources'}",
         )
     return rows
-
-
-def start(network: CropClassifier, init: str) -> None:
-    """Fills the network with the weights a training starts from; raises WeightsError."""
-    if init.endswith(".safetensors"):
-        load_starting_weights(network.backbone, Path(init))
-    elif init != "none":
-        paths = find_model(init, "classifier", model_dirs())
-        try:
-            network.load_state_dict(load_state(paths, read_card(paths.card)))
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{paths.folder}: of another network; choose the network it is of ({error})"
-            ) from error
 
 
 def start_card(train: Patches, validation: Patches, test: Patches, config: MakeConfig) -> ModelCard:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.annotations.truth import find_truth, read_truth
+from gloinone.cli.names import read_names
 from gloinone.cli.training_crops import read_crop_folder
 from gloinone.cli.training_options import one_for_each
 from gloinone.cli.training_slides import (
@@ -193,24 +194,15 @@ def set_config(options: Mapping[str, Any], background: float) -> SetConfig:
     circles = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
     labels = one_for_each(options["crops"], options["labels"], "--labels", "--crops")
     masks = one_for_each(options["crops"], options["masks"], "--masks", "--crops")
-    incomplete = parse_names(options.get("incomplete", ()))
+    incomplete = read_names(options.get("incomplete", ()))
     return SetConfig(
         tuple(
             SlideFolder(s, t, m, c, s.resolve().name in incomplete)
             for s, t, m, c in zip(options["slides"], options["truth"], tables, circles, strict=True)
         ),
         tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
-        parse_names(options["leave_out"]),
-        tuple(sorted(parse_names(options["val"]))),
-        tuple(sorted(parse_names(options["test"]))),
+        read_names(options["leave_out"]),
+        tuple(sorted(read_names(options["val"]))),
+        tuple(sorted(read_names(options["test"]))),
         background,
     )
-
-
-def parse_names(given: Sequence[str]) -> frozenset[str]:
-    """Names as given, or the lines of a file of that name."""
-    names: set[str] = set()
-    for name in given:
-        path = Path(name)
-        names.update(path.read_text("utf-8").split() if path.is_file() else [name])
-    return frozenset(names)

@@ -7,6 +7,7 @@ from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.errors import WeightsError
 from gloinone.learning.backbones import Normalise, ResNetFeatures
 from gloinone.weights.card import Architecture, ModelCard
+from gloinone.weights.starting import fill
 
 ARCHITECTURE = "circlenet-resnet"
 IMAGENET_MEAN = (122.782, 117.001, 104.298)
@@ -61,15 +62,5 @@ def detect_config(card: ModelCard) -> DetectConfig:
 def build_detector(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = build_network(card)
-    fill(network, card, state)
+    fill(network, state, f"card {card.name}")
     return Detector(network, detect_config(card), device)
-
-
-def fill(network: CircleNet, card: ModelCard, state: dict[str, torch.Tensor]) -> None:
-    """Load weights strictly; WeightsError names the card if they are of another network."""
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"card {card.name}: the weights are not of the network it names ({error})"
-        ) from error

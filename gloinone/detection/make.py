@@ -11,10 +11,8 @@ from gloinone.detection.build import (
     architecture,
     build_network,
     detect_config,
-    fill,
 )
 from gloinone.detection.cases import Case
-from gloinone.detection.circlenet import CircleNet
 from gloinone.detection.collect import Source, collect_cases
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
 from gloinone.detection.predict import Detector
@@ -23,11 +21,11 @@ from gloinone.detection.train import TrainConfig, Training, train
 from gloinone.detection.validate import floor_of, predict_case, score
 from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
-from gloinone.learning.backbones import load_starting_weights
 from gloinone.learning.device import pick_device, use_available_threads
 from gloinone.metrics import CircleImage
-from gloinone.weights.card import Measured, ModelCard, read_card
-from gloinone.weights.store import find_model, load_state, model_dirs, save_model
+from gloinone.weights.card import Measured, ModelCard
+from gloinone.weights.starting import start
+from gloinone.weights.store import save_model
 
 TILE_PX = 768
 """In prediction; larger than in training, since a network of convolutions does not mind."""
@@ -66,7 +64,7 @@ def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[
     learn, judge = split_cases(cases, config.validation)
     card = start_card(config, learn, judge)
     network = build_network(card)
-    start(network, config.init)
+    start(network, network.backbone, config.init, "detector")
     training = Training(
         network=network,
         cases=learn,
@@ -83,15 +81,6 @@ def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[
     card = save_model(config.out, trained.state_dict(), card)
     say(f"{config.out}: {card.identity}, threshold {card.threshold:.2f}, floor {card.floor:.2f}")
     return card
-
-
-def start(network: CircleNet, init: str) -> None:
-    """Starting weights: of a detector's name or folder, of a backbone's file, or those it was born with."""
-    if init.endswith(".safetensors"):
-        load_starting_weights(network.backbone, Path(init))
-    elif init != "none":
-        paths = find_model(init, "detector", model_dirs())
-        fill(network, read_card(paths.card), load_state(paths, read_card(paths.card)))
 
 
 def split_cases(cases: Sequence[Case], validation: frozenset[str]) -> tuple[list[Case], list[Case]]:

@@ -1,14 +1,10 @@
-"""Image networks that give features at several strides, and the starting weights for them."""
-
-from pathlib import Path
+"""Image networks that give features at several strides."""
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from gloinone.errors import UsageError, WeightsError
+from gloinone.errors import UsageError
 
 RESNET_CHANNELS = {
     "resnet18": (64, 128, 256, 512),
@@ -52,23 +48,3 @@ class Normalise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 or float 0..255 -> float, normalised."""
         return (x.to(self.mean.dtype) - self.mean) / self.std
-
-
-def load_starting_weights(backbone: nn.Module, path: Path) -> None:
-    """Fill a backbone from a safetensors file of the same names; a classifier's head in it is left out."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; --init takes a model's name, a .safetensors file, or none")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
-    state = {k: v.float() for k, v in state.items() if not k.startswith("fc.")}
-    own = backbone.state_dict()
-    counters = {k for k in own if k.endswith("num_batches_tracked")}
-    missing, unexpected = sorted(own.keys() - state.keys() - counters), sorted(state.keys() - own.keys())
-    if missing or unexpected:
-        raise WeightsError(
-            f"{path}: not weights of this backbone: {len(missing)} missing ({', '.join(missing[:3])}), "
-            f"{len(unexpected)} unknown ({', '.join(unexpected[:3])})"
-        )
-    backbone.load_state_dict(own | state)

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from gloinone import __version__
-from gloinone.errors import UsageError, WeightsError
+from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
-from gloinone.learning.backbones import load_starting_weights
 from gloinone.learning.device import pick_device
 from gloinone.learning.patches import Patches
-from gloinone.segmentation.deeplab import OutlineNet, build_network
+from gloinone.segmentation.deeplab import build_network
 from gloinone.segmentation.predict import Segmenter
 from gloinone.segmentation.scores import dice_of_patches, measured_dice
 from gloinone.segmentation.train import TrainConfig, train_segmenter
 from gloinone.slide.crops import CONTEXT_UM
-from gloinone.weights.card import Architecture, ModelCard, read_card
-from gloinone.weights.store import find_model, load_state, model_dirs, save_model
+from gloinone.weights.card import Architecture, ModelCard
+from gloinone.weights.starting import start
+from gloinone.weights.store import save_model
 
 MEAN = (122.782, 117.001, 104.298)
 """Of the CC0 ResNet-34 that trainings start from, RGB 0..255."""
@@ -50,7 +50,7 @@ def make_segmenter(
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(train, validation, test, config)
     network = build_network(card)
-    start(network, config.init)
+    start(network, network.encoder, config.init, "segmenter")
     steps = config.train.steps
 
     def progress(step: int, loss: float) -> None:
@@ -72,20 +72,6 @@ def outlined(patches: Patches) -> Patches:
     """Those with an outline."""
     middle = patches.masks[:, ::4, ::4]
     return patches.take(np.flatnonzero((middle == 1).any(axis=(1, 2))))
-
-
-def start(network: OutlineNet, init: str) -> None:
-    """Fills the network with the weights a training starts from; raises WeightsError."""
-    if init.endswith(".safetensors"):
-        load_starting_weights(network.encoder, Path(init))
-    elif init != "none":
-        paths = find_model(init, "segmenter", model_dirs())
-        try:
-            network.load_state_dict(load_state(paths, read_card(paths.card)))
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{paths.folder}: of another network; choose the network it is of ({error})"
-            ) from error
 
 
 def start_card(train: Patches, validation: Patches, test: Patches, config: MakeConfig) -> ModelCard:

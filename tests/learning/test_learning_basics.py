@@ -10,11 +10,12 @@ from torch import nn
 from gloinone.errors import UsageError, WeightsError
 from gloinone.learning import device as devices
 from gloinone.learning.augment import ColourConfig, augment_colour, jitter_stain, recompress, restain
-from gloinone.learning.backbones import Normalise, ResNetFeatures, load_starting_weights
+from gloinone.learning.backbones import Normalise, ResNetFeatures
 from gloinone.learning.batches import fixed_batches, stack_padded
 from gloinone.learning.checkpoint import load_checkpoint, save_checkpoint
 from gloinone.learning.ema import WeightAverage
 from gloinone.learning.journal import Journal, read_journal
+from gloinone.weights.starting import fill_backbone
 
 
 def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch):
@@ -132,17 +133,17 @@ def test_starting_weights_must_be_of_the_backbone(tmp_path: Path):
     }
     good = tmp_path / "good.safetensors"
     save_file(state | {"fc.weight": torch.zeros(10, 512)}, good)
-    load_starting_weights(backbone, good)
+    fill_backbone(backbone, good)
     assert torch.all(backbone.conv1.weight == 0.5)
     bad = tmp_path / "bad.safetensors"
     save_file({k: v for k, v in state.items() if k != "conv1.weight"}, bad)
     with pytest.raises(WeightsError, match=r"1 missing \(conv1.weight\)"):
-        load_starting_weights(backbone, bad)
+        fill_backbone(backbone, bad)
     with pytest.raises(WeightsError, match="no such file"):
-        load_starting_weights(backbone, tmp_path / "none.safetensors")
+        fill_backbone(backbone, tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(WeightsError, match="not a readable"):
-        load_starting_weights(backbone, tmp_path / "text.safetensors")
+        fill_backbone(backbone, tmp_path / "text.safetensors")
     with pytest.raises(UsageError, match="unknown backbone"):
         ResNetFeatures("vgg")
 
