@@ -150,7 +150,7 @@ class Outline:
     source: OutlineSource
     """`circle` where the segmenter left nothing and the detector's circle stands in."""
     flagged: bool
-    """Over 5 % of the mask was dropped or filled to get one ring, or nothing was left."""
+    """Over 5 % of the mask was dropped or filled to get one ring, it meets the crop's border, or nothing was left."""
     mask: Mask
     """Frame and size of the crop; what the ring encloses."""
 

@@ -123,7 +123,8 @@ GLOMERULI: tuple[Column, ...] = (
     Column(
         "outline_flagged",
         "-",
-        "over 5 % of the mask was dropped or filled to get one outline, or nothing was left: look at it",
+        "over 5 % of the mask was dropped or filled to get one outline, or it meets the border of its crop, "
+        "or nothing was left: look at it",
         "bool",
     ),
 )

@@ -50,7 +50,12 @@ def make_outline(
     if ring is None:
         return circle_outline(window, detection, slide_size)
     inside = ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
-    return Outline(ring, "mask", changed > config.max_changed, inside)
+    return Outline(ring, "mask", changed > config.max_changed or reaches_border(inside), inside)
+
+
+def reaches_border(mask: Mask) -> bool:
+    """Whether a mask meets its crop's border, beyond which the glomerulus may go on unseen."""
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
 def circle_outline(window: Window, detection: Detection, slide_size: tuple[int, int] | None) -> Outline:

@@ -98,6 +98,16 @@ def test_a_mask_that_fills_the_crop_ends_at_its_border() -> None:
     assert np.allclose(low, [1000, 2000], atol=1.5)
     assert np.allclose(high, [1512, 2512], atol=1.5)
     assert outline.mask.mean() > 0.999
+    assert outline.flagged
+
+
+def test_a_mask_that_meets_the_border_of_its_crop_is_flagged_but_not_at_that_of_the_slide() -> None:
+    assert make_outline(disc(60, 128, 70), WINDOW, CIRCLE, CONFIG).flagged
+    assert not make_outline(disc(128, 128, 90), WINDOW, CIRCLE, CONFIG).flagged
+    window = Window(-100, -100, 512, 512, 256, 256)
+    cut = make_outline(disc(60, 128, 50), window, Detection(20, 156, 100, 1), CONFIG, (1000, 1000))
+    assert cut.ring[:, 0].min() == 0
+    assert not cut.flagged
 
 
 @settings(max_examples=30, deadline=None)
