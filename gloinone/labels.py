@@ -61,20 +61,22 @@ def p_nonglomerular(probabilities: Sequence[float]) -> float:
     return float(probabilities[4])
 
 
-SCORE_COMBINATIONS = ("detector", "product", "geometric")
+SCORE_COMBINATIONS = ("detector", "product", "damped", "geometric")
 
 
 def combined_score(det_score: float, probabilities: Sequence[float], combination: str) -> float:
     """What circles are ranked by and cut at the threshold; the classifier's card names the combination.
 
-    ``detector``: the detector's score alone; ``product``: times (1 - p_nonglomerular); ``geometric``: the root
-    of that product.
+    ``detector``: the detector's score alone; ``product``: times (1 - p_nonglomerular); ``damped``: times the
+    root of that, for a classifier that is surer than it should be; ``geometric``: the root of the product.
     """
     p_glomerulus = min(1.0, max(0.0, 1.0 - p_nonglomerular(probabilities)))
     if combination == "detector":
         return det_score
     if combination == "product":
         return det_score * p_glomerulus
+    if combination == "damped":
+        return float(det_score * p_glomerulus**0.5)
     if combination == "geometric":
         return float((det_score * p_glomerulus) ** 0.5)
     raise ValueError(f"unknown score combination {combination!r}; known: {', '.join(SCORE_COMBINATIONS)}")

@@ -42,3 +42,4 @@ def test_scores():
     assert combined_score(0.5, p, "detector") == 0.5
     assert combined_score(0.5, p, "product") == 0.25
     assert combined_score(0.5, p, "geometric") == 0.5
+    assert combined_score(0.5, p, "damped") == pytest.approx(0.5 * 0.5**0.5)

@@ -1,4 +1,4 @@
-"""The weights that ship, on slides they were not trained on: what issue and card promise still holds."""
+"""The weights that ship, on slides they were not trained on: each does what its card says it does."""
 
 from pathlib import Path
 
@@ -8,13 +8,33 @@ import pytest
 from gloinone.annotations.columns import GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import numbers, read_table
 from gloinone.annotations.imagescope import read_imagescope
-from gloinone.evaluation.detection import Score, load_slides, scores
+from gloinone.evaluation.detection import load_slides, scores
 from gloinone.geometry import circle_iou, ring_circle
 from gloinone.pipeline.run_folder import run_folder
 from gloinone.pipeline.stages import Networks, StagesConfig
 from gloinone.pipeline.tasks import RunConfig
+from gloinone.weights.card import ModelCard, read_card
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
+
+SLACK = 0.02
+"""Of a score: another processor rounds otherwise."""
+PAS_B = "pas-b, left out"
+BIOPSIES = "ten biopsies of biopsies-he, left out"
+KIDNEY_HE = "kidney-he, never trained on"
+NO_KIDNEY = "cmu-1-small-region, no kidney"
+
+
+@pytest.fixture(scope="module")
+def card(repository: Path) -> ModelCard:
+    """Of the detector; it states what the three networks reach together."""
+    return read_card(repository / "models" / "detector" / "card.json")
+
+
+def _stated(card: ModelCard, on: str) -> dict[str, float]:
+    stated = {m.what: m.value for m in card.measured if m.on == on}
+    assert stated, f"the detector's card says nothing of {on}"
+    return stated
 
 
 def _left_out(repository: Path, prefix: str) -> list[str]:
@@ -28,19 +48,19 @@ def _run(source: Path, out: Path, **options: object) -> Path:
     return out
 
 
-def _scores(out: Path, truth: Path) -> dict[str, Score]:
+def _holds(out: Path, truth: Path, stated: dict[str, float]) -> None:
     slides, _ = load_slides(out, truth, frozenset())
-    return {score.name: score for score in scores(slides)}
+    measured = {score.name: score.value for score in scores(slides)}
+    for what, value in stated.items():
+        assert measured[what] >= value - SLACK, what
 
 
-def test_pas_b_recall_and_precision_at_the_shipped_threshold(shared_data: Path, tmp_path: Path):
+def test_pas_b(shared_data: Path, tmp_path: Path, card: ModelCard) -> None:
     out = _run(shared_data / "hubmap-wsi" / "pas-b.tif", tmp_path / "out")
-    found = _scores(out, shared_data / "hubmap-wsi")
-    assert found["recall at the threshold"].value >= 0.90
-    assert found["precision at the threshold"].value >= 0.70
+    _holds(out, shared_data / "hubmap-wsi", _stated(card, PAS_B))
 
 
-def test_ten_biopsies_kept_out(repository: Path, shared_data: Path, tmp_path: Path):
+def test_ten_biopsies(repository: Path, shared_data: Path, tmp_path: Path, card: ModelCard) -> None:
     source = tmp_path / "in"
     source.mkdir()
     names = _left_out(repository, "biopsy")
@@ -48,17 +68,21 @@ def test_ten_biopsies_kept_out(repository: Path, shared_data: Path, tmp_path: Pa
     for name in names:
         (source / f"{name}.jpg").symlink_to(shared_data / "biopsies-he" / f"{name}.jpg")
     out = _run(source, tmp_path / "out", mpp_csv=shared_data / "biopsies-he" / "slides.csv")
-    assert _scores(out, shared_data / "biopsies-he")["with classifier AP50"].value >= 0.70
+    _holds(out, shared_data / "biopsies-he", _stated(card, BIOPSIES))
 
 
-def test_kidney_he_and_tissue_that_is_no_kidney(shared_data: Path, tmp_path: Path):
+def test_kidney_he(shared_data: Path, tmp_path: Path, card: ModelCard) -> None:
     out = _run(shared_data / "slides" / "kidney-he", tmp_path / "kidney", mpp=0.466667)
     rows = read_table(out / "glomeruli.csv", GLOMERULI)
     found = np.column_stack([numbers(rows, name) for name in ("x", "y", "radius")])
     layers = read_imagescope(shared_data / "slides" / "kidney-he" / "kidney-he.imagescope.xml").layers
-    for region in (*layers[0].regions, *layers[1].regions):
-        iou = circle_iou(found, np.array([ring_circle(region.ring)]))
-        assert iou.max() >= 0.5, f"missed the glomerulus at {ring_circle(region.ring)}"
+    truth = np.array([ring_circle(region.ring) for layer in layers[:2] for region in layer.regions])
+    assert len(truth) == 5
+    hits = (circle_iou(truth, found).max(axis=1) >= 0.5).mean()
+    assert hits >= _stated(card, KIDNEY_HE)["annotated glomeruli found"]
+
+
+def test_tissue_that_is_no_kidney(shared_data: Path, tmp_path: Path, card: ModelCard) -> None:
     out = _run(shared_data / "slides" / "cmu-1-small-region.svs", tmp_path / "cmu")
     row = read_table(out / "summary.csv", SUMMARY)[0]
-    assert int(str(row["n_glomeruli"])) <= 1
+    assert int(str(row["n_glomeruli"])) <= _stated(card, NO_KIDNEY)["false circles"]
