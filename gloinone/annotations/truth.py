@@ -1,6 +1,6 @@
 """Truth for training and evaluation, whatever program wrote it: one file a slide, found by the slide's name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from gloinone.annotations.geojson import read_geojson
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region
 from gloinone.errors import AnnotationError
-from gloinone.geometry import ring_circle
+from gloinone.geometry import circle_ring, ring_circle
 from gloinone.labels import CLASSES, GLOMERULUS, NONGLOMERULAR, SCLEROSED
 
 IGNORE = "ignore"
@@ -39,6 +39,11 @@ class Truth:
     def ignored_circles(self) -> NDArray[np.float64]:
         """(M, 3) likewise."""
         return _circles(self.ignored)
+
+    def ignoring(self, circles: NDArray[np.float64]) -> "Truth":
+        """The same with (K, 3) more circles to ignore."""
+        rings = [circle_ring(float(cx), float(cy), float(r)) for cx, cy, r in circles]
+        return replace(self, ignored=(*self.ignored, *(Region(ring, label=IGNORE) for ring in rings)))
 
 
 def _circles(regions: tuple[Region, ...]) -> NDArray[np.float64]:

@@ -42,11 +42,18 @@ from gloinone.errors import UsageError
 )
 @click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at.")
 @click.option(
+    "--unlabelled",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV with slide, x, y, radius (level-0 px) of glomeruli without an outline: ignored.",
+)
+@click.option(
     "--init", default="none", help="Starting weights: a model's name or folder, a .safetensors file, or none."
 )
 @click.option("--backbone", default="resnet34", show_default=True, help="resnet18, resnet34 or resnet50.")
 @click.option("--network-mpp", default=2.0, show_default=True, help="Microns per pixel the network works at.")
 @click.option("--steps", default=2400, show_default=True, help="Optimiser steps.")
+@click.option("--rate", "peak_rate", default=6e-4, show_default=True, help="Highest learning rate.")
+@click.option("--validate-every", default=600, show_default=True, help="Steps between validations.")
 @click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
 @click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
@@ -63,9 +70,11 @@ def command(
     mpp: float | None,
     val: tuple[str, ...],
     leave_out: tuple[str, ...],
+    unlabelled: Path | None,
     **options: object,
 ) -> None:
     """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped."""
+    from gloinone.annotations.unlabelled import read_unlabelled
     from gloinone.detection.collect import Source
     from gloinone.detection.make import MakeConfig, make_detector
 
@@ -74,8 +83,9 @@ def command(
             "give one --truth (and, if any, one --mpp-csv) for every --slides, in the same order"
         )
     tables = mpp_csvs or (Path("-"),) * len(slides)
+    ignored = read_unlabelled(unlabelled) if unlabelled else {}
     sources = [
-        Source(s, t, None if str(m) == "-" else m, mpp)
+        Source(s, t, None if str(m) == "-" else m, mpp, ignored)
         for s, t, m in zip(slides, truths, tables, strict=True)
     ]
     config = MakeConfig(validation=read_names(val), left_out=read_names(leave_out), **options)  # type: ignore[arg-type]

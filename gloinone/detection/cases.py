@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Case:
     tissue: NDArray[np.float64]
     """(T, 2) places on tissue, px of the picture."""
     tissue_mm2: float
+    false_circles: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    """(F, 4) cx, cy, radius, score of a detector's errors, px of the picture; drawn by score."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:

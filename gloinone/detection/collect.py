@@ -1,8 +1,11 @@
 """From folders of slides and truth to cached cases: the only part of detector training that opens slides."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.detection.cases import Case, cache_key, load_case, sample_tissue, save_case
@@ -21,6 +24,8 @@ class Source:
     truth: Path
     mpp_csv: Path | None = None
     mpp: float | None = None
+    unlabelled: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Slide name -> (N, 3) circles to ignore, level-0 px."""
 
     @property
     def name(self) -> str:
@@ -64,14 +69,18 @@ def _collect(
     truth_path = find_truth(name, source.truth)
     stamps = [p.stat() for p in (path, truth_path)]
     said = resolution_for(name, table, source.mpp)
+    unlabelled = source.unlabelled.get(name, np.zeros((0, 3)))
     key = cache_key(
-        [name, source.name, patient, said, cache_mpp, *((s.st_size, s.st_mtime_ns) for s in stamps)]
+        [
+            *(name, source.name, patient, said, cache_mpp, unlabelled.tolist()),
+            *((s.st_size, s.st_mtime_ns) for s in stamps),
+        ]
     )
     cached = load_case(cache, key)
     if cached is not None:
         return cached
     with open_slide(path, name, said) as slide:
-        truth = read_truth(truth_path)
+        truth = read_truth(truth_path).ignoring(unlabelled)
         # never finer than the slide itself: enlarging adds bytes and no detail
         picture = slide.overview(max(cache_mpp, slide.info.mpp))
         overview = tissue_overview(slide)

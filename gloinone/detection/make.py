@@ -15,6 +15,7 @@ from gloinone.detection.build import (
 from gloinone.detection.cases import Case
 from gloinone.detection.collect import Source, collect_cases
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
+from gloinone.detection.mining import mined
 from gloinone.detection.predict import Detector
 from gloinone.detection.samples import SampleConfig
 from gloinone.detection.train import TrainConfig, Training, train
@@ -32,6 +33,7 @@ TILE_PX = 768
 MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
 START_FLOOR = 0.05
+MINED = "false-circles.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class MakeConfig:
     backbone: str = "resnet34"
     network_mpp: float = 2.0
     steps: int = 2400
+    peak_rate: float = 6e-4
+    validate_every: int = 600
     batch_size: int = 8
     edge: int = 320
     seed: int = 0
@@ -64,12 +68,20 @@ def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[
     learn, judge = split_cases(cases, config.validation)
     card = start_card(config, learn, judge)
     network = build_network(card)
-    start(network, network.backbone, config.init, "detector")
+    if start(network, network.backbone, config.init, "detector"):
+        learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
     training = Training(
         network=network,
         cases=learn,
         validation=judge,
-        config=TrainConfig(steps=config.steps, batch_size=config.batch_size, seed=config.seed, sample=sample),
+        config=TrainConfig(
+            steps=config.steps,
+            batch_size=config.batch_size,
+            peak_rate=config.peak_rate,
+            validate_every=config.validate_every,
+            seed=config.seed,
+            sample=sample,
+        ),
         detect=detect_config(card),
         folder=config.out,
         device=device,

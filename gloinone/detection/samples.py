@@ -25,8 +25,10 @@ class SampleConfig:
     min_scale: float = 0.6
     """Tissue appears between this and ``max_scale`` times its size."""
     max_scale: float = 1.6
-    glomerulus_share: float = 0.6
-    """Tiles that show a glomerulus on purpose; the others lie anywhere on tissue."""
+    glomerulus_share: float = 0.5
+    """Tiles that show a glomerulus on purpose."""
+    false_share: float = 0.2
+    """Tiles that show a mined false circle, where there are any; the others lie anywhere on tissue."""
     colour: ColourConfig = field(default_factory=ColourConfig)
 
 
@@ -72,9 +74,14 @@ class TileSampler:
 
     def _place(self, case: Case, rng: np.random.Generator, edge: float) -> NDArray[np.float64]:
         """Centre of a tile in the case's picture."""
-        if len(case.circles) and (rng.random() < self.config.glomerulus_share or not len(case.tissue)):
+        config, what = self.config, rng.random()
+        if len(case.circles) and (what < config.glomerulus_share or not len(case.tissue)):
             circle = case.circles[int(rng.integers(len(case.circles)))]
             return np.asarray(circle[:2] + rng.uniform(-0.45, 0.45, 2) * edge)
+        if len(case.false_circles) and what > 1 - config.false_share:
+            scores = case.false_circles[:, 3]
+            circle = case.false_circles[int(rng.choice(len(scores), p=scores / scores.sum()))]
+            return np.asarray(circle[:2] + rng.uniform(-0.4, 0.4, 2) * edge)
         point = case.tissue[int(rng.integers(len(case.tissue)))]
         return np.asarray(point + rng.uniform(-0.25, 0.25, 2) * edge)
 

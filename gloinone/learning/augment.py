@@ -20,10 +20,10 @@ class ColourConfig:
 
     stain_share: float = 0.7
     """HED jitter (Tellez et al. 2018)."""
-    stain_strength: float = 0.25
-    restain_share: float = 0.25
+    stain_strength: float = 0.2
+    restain_share: float = 0.15
     """Optical densities mixed into other colours: stains that the training slides do not show."""
-    grey_share: float = 0.08
+    grey_share: float = 0.05
     light_share: float = 0.7
     """Gain, offset, gamma and saturation of the camera."""
     blur_share: float = 0.25

@@ -23,8 +23,8 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         ) from error
 
 
-def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> None:
-    """Starting weights of a training.
+def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> bool:
+    """Starting weights of a training; whether the whole network has them, so that it can already do its task.
 
     ``init``: a .safetensors file of the backbone, the name or folder of a model of that task, or none.
     """
@@ -33,6 +33,8 @@ def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> Non
     elif init != "none":
         paths = find_model(init, task, model_dirs())
         fill(network, load_state(paths, read_card(paths.card)), str(paths.folder))
+        return True
+    return False
 
 
 def fill_backbone(backbone: nn.Module, path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gloinone.annotations.truth import find_truth, read_truth
+from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.errors import AnnotationError
 
 
@@ -92,3 +93,22 @@ def test_shared_truth_has_the_counts_its_readme_states(shared_data: Path):
     tiles = [read_truth(p) for p in sorted((shared_data / "aidpath-tiles" / "masks").glob("*.png"))]
     # 27 glomeruli, one of them in two pieces
     assert sum(len(t.glomeruli) + len(t.ignored) for t in tiles) == 28
+
+
+def test_glomeruli_without_an_outline_are_ignored(tmp_path: Path):
+    listed = tmp_path / "unlabelled.csv"
+    listed.write_text("slide,x,y,radius,source\na.svs,900,40.5,30,h1\na.svs,1200,40,20,h1\nb.svs,1,2,3,h1\n")
+    circles = read_unlabelled(listed)
+    assert circles["a.svs"].tolist() == [[900, 40.5, 30], [1200, 40, 20]]
+    truth = read_truth(_write(tmp_path / "a.geojson", _feature("normal", 0), _feature("ignore", 600)))
+    more = truth.ignoring(circles["a.svs"])
+    assert more.glomeruli == truth.glomeruli
+    assert more.ignored_circles()[1:] == pytest.approx(circles["a.svs"], abs=1e-6)
+
+
+@pytest.mark.parametrize("row", ["a.svs,1,2", "a.svs,1,2,-3", "a.svs,1,nan,3", "a.svs,one,2,3"])
+def test_a_list_with_a_circle_that_is_none_is_an_error(tmp_path: Path, row: str):
+    listed = tmp_path / "unlabelled.csv"
+    listed.write_text(f"slide,x,y,radius\n{row}\n")
+    with pytest.raises(AnnotationError, match="not a list of circles"):
+        read_unlabelled(listed)

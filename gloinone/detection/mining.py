@@ -1,0 +1,47 @@
+"""Hard negatives: what a detector takes for glomeruli on its own training slides."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.detection.cases import Case
+from gloinone.detection.predict import Detector
+from gloinone.detection.validate import predict_case
+from gloinone.geometry import circle_iou
+
+TOUCHES_IOU = 0.1
+"""A circle with less of this to every glomerulus, cut and ignored ones too, is false."""
+PER_GLOMERULUS = 2
+"""So many are kept for each glomerulus of a slide, and at least MIN_KEPT: the rest are harmless."""
+MIN_KEPT = 10
+
+
+def false_circles(circles: NDArray[np.float64], case: Case) -> NDArray[np.float64]:
+    """Those of (N, 4) cx, cy, radius, score that touch nothing known, best first; px of the case's picture."""
+    known = np.concatenate([case.circles, case.ignored])
+    free = circles[circle_iou(circles, known).max(axis=1, initial=0) < TOUCHES_IOU]
+    best = np.argsort(-free[:, 3], kind="stable")[: max(MIN_KEPT, PER_GLOMERULUS * len(case.circles))]
+    return np.asarray(free[best], np.float64)
+
+
+def mined(cases: Sequence[Case], detector: Detector, kept: Path, say: Callable[[str], None]) -> list[Case]:
+    """The cases with the detector's false circles in them.
+
+    ``kept``: file they are left in, and taken from when the training goes on: it must see the same tiles.
+    """
+    if kept.is_file():
+        rows = [np.array(r, np.float64).reshape(-1, 4) for r in json.loads(kept.read_text(encoding="utf-8"))]
+    else:
+        rows = []
+        for case in cases:
+            rows.append(false_circles(predict_case(case, detector).predicted, case))
+            say(f"{case.name}: {len(rows[-1])} false circles to learn from")
+        aside = kept.with_name(f".{kept.name}")
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps([r.tolist() for r in rows]), encoding="utf-8")
+        aside.replace(kept)
+    return [replace(case, false_circles=r) for case, r in zip(cases, rows, strict=True)]

@@ -1,0 +1,65 @@
+"""Hard negatives: which circles count as false, that a resumed training sees the same, and that they are drawn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from gloinone.detection.circlenet import CircleMaps
+from gloinone.detection.mining import false_circles, mined
+from gloinone.detection.predict import DetectConfig, Detector
+from gloinone.detection.samples import SampleConfig, TileSampler
+from tests.detection.test_detection_samples import PLAIN, disc_case
+
+
+class OnePlace(torch.nn.Module):
+    """A network that takes one place of every tile for a glomerulus."""
+
+    def forward(self, x: torch.Tensor) -> CircleMaps:
+        size = x.shape[-1] // 4
+        heat = torch.full((len(x), 1, size, size), -9.0)
+        heat[..., size // 2, size // 2] = 2.0
+        return CircleMaps(heat, torch.zeros(len(x), 2, size, size), torch.full((len(x), 1, size, size), 5.0))
+
+
+def _detector() -> Detector:
+    config = DetectConfig(mpp=2.0, edge_px=128, margin_um=40, floor=0.1, max_iou=0.35, batch_size=1)
+    return Detector(OnePlace(), config, torch.device("cpu"))  # type: ignore[arg-type]
+
+
+def test_what_touches_a_glomerulus_or_an_ignored_one_is_not_false():
+    case = replace(disc_case(), ignored=np.array([[300.0, 100, 30]]))
+    circles = np.array([[121.0, 150, 42, 0.9], [300, 100, 30, 0.8], [250, 300, 30, 0.3], [50, 400, 20, 0.5]])
+    assert false_circles(circles, case)[:, 3].tolist() == [0.5, 0.3]
+
+
+def test_mining_is_done_once(tmp_path: Path):
+    kept = tmp_path / "out" / "false-circles.json"
+    said: list[str] = []
+    first = mined([disc_case("a"), disc_case("b", seed=1)], _detector(), kept, said.append)
+    assert len(said) == 2
+    assert all(len(case.false_circles) for case in first)
+    again = mined([disc_case("a"), disc_case("b", seed=1)], _detector(), kept, said.append)
+    assert len(said) == 2
+    for a, b in zip(first, again, strict=True):
+        assert np.array_equal(a.false_circles, b.false_circles)
+
+
+def test_false_circles_are_shown_as_often_as_asked():
+    case = disc_case()
+    pixels = case.pixels.copy()
+    cv2.circle(pixels, (250, 300), 30, (0, 255, 0), -1)
+    case = replace(case, pixels=pixels, false_circles=np.array([[250.0, 300, 30, 0.4]]))
+
+    def green_share(false_share: float) -> float:
+        config = SampleConfig(
+            edge_px=64, min_scale=1, max_scale=1, glomerulus_share=0, false_share=false_share, colour=PLAIN
+        )
+        tiles = [s.pixels.astype(int) for s in TileSampler([case], config, seed=0).batch(0, 40)]
+        return float(np.mean([((t[..., 1] - t[..., 0]) > 150).any() for t in tiles]))
+
+    assert green_share(1.0) == 1
+    assert 0.4 < green_share(0.5) < 0.8
+    assert green_share(0.0) < 0.4
