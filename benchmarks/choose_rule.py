@@ -1,0 +1,68 @@
+"""Which score rule, which cut and which threshold: a table over all of them, on slides kept for choosing.
+
+    gloinone run validation/ out/ --min-score 0 --no-masks --no-crops
+    python -m benchmarks.choose_rule out/ truth/
+
+Run it on validation slides only: what is chosen in view of a slide is no longer measured on it. Per rule and cut:
+AP50, AP .50:.90, and recall and precision at the score of the best F1, which is the threshold for the card.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gloinone.annotations.columns import CIRCLES
+from gloinone.annotations.csv_text import Value, read_table
+from gloinone.annotations.tables import PROBABILITY_COLUMNS
+from gloinone.annotations.truth import find_truth, read_truth
+from gloinone.labels import SCORE_COMBINATIONS, combined_score, p_nonglomerular
+from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
+
+CUTS = (0.5, 0.8, 0.9, 0.95, 0.98, 1.01)
+"""Of p_nonglomerular; the last keeps everything."""
+
+
+def ranked(rows: Sequence[Mapping[str, Value]], truth: Path, combination: str, cut: float) -> CircleImage:
+    """A slide's circles that a rule keeps, with its scores."""
+    circles = []
+    for row in rows:
+        p = [float(str(row[c])) for c in PROBABILITY_COLUMNS]
+        if p_nonglomerular(p) < cut:
+            score = combined_score(float(str(row["det_score"])), p, combination)
+            circles.append([*(float(str(row[c])) for c in ("x", "y", "radius")), score])
+    known = read_truth(truth)
+    return CircleImage(np.array(circles).reshape(-1, 4), known.circles(), known.ignored_circles())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="OUT of a run")
+    parser.add_argument("truth", type=Path, help="folder of truth files named as the slides")
+    given = parser.parse_args()
+    tables = {
+        path.parent.relative_to(given.out / "slides").as_posix(): read_table(path, CIRCLES)
+        for path in sorted((given.out / "slides").rglob("circles.csv"))
+    }
+    truths = {name: find_truth(name, given.truth) for name in tables}
+    print(f"{len(tables)} slides")
+    print(
+        f"{'rule':10} {'cut':>4} {'AP50':>6} {'AP':>6} {'threshold':>9} {'recall':>6} {'precision':>9} {'F1':>6}"
+    )
+    for combination in SCORE_COMBINATIONS:
+        for cut in CUTS:
+            images = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
+            threshold, f1 = best_f1(images)
+            at = at_threshold(images, threshold)
+            print(
+                f"{combination:10} {cut:4.2f} {average_precision(images):6.3f} {mean_average_precision(images):6.3f} "
+                f"{threshold:9.3f} {at.recall:6.3f} {at.precision:9.3f} {f1:6.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
