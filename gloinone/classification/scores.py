@@ -5,29 +5,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.stats import rankdata
 
 from gloinone.classification.losses import allowed_classes
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRule, classify
 from gloinone.learning.bootstrap import interval
+from gloinone.metrics import auc
 from gloinone.weights.card import Measured
 
 Floats = NDArray[np.float64]
 TEMPERATURES = (0.25, 4.0)
-
-
-def auc(scores: Floats, is_positive: NDArray[np.bool_]) -> float:
-    """Share of pairs that are in the right order, ties half (Mann and Whitney 1947); nan without both kinds.
-
-    >>> auc(np.array([.1, .4, .4, .8]), np.array([False, False, True, True]))
-    0.875
-    """
-    positives = int(is_positive.sum())
-    negatives = len(is_positive) - positives
-    if not positives or not negatives:
-        return float("nan")
-    rank_sum = float(rankdata(scores)[is_positive].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def balanced_accuracy(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

@@ -4,30 +4,46 @@ from pathlib import Path
 
 import click
 
+from gloinone.cli.evaluate_options import (
+    FOLDER,
+    groups_option,
+    only_option,
+    out_option,
+    publish,
+    several,
+    slides_option,
+    unlabelled_option,
+)
 from gloinone.cli.names import read_names
 
 
 @click.command(
     "detection",
-    epilog="Example: gloinone evaluate detection out/ truth/ --only left-out.txt --report scores.md",
+    epilog="Example: gloinone evaluate detection out/ truth/ --groups slides.csv --slides slides/ --out scores/",
 )
-@click.argument("out", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("truth", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--only", multiple=True, help="Slide to score, or a file with one a line; may repeat.")
-@click.option("--report", type=click.Path(path_type=Path), help="Also write the tables there, as Markdown.")
-def command(out: Path, truth: Path, only: tuple[str, ...], report: Path | None) -> None:
-    """Score the circles of OUT, a finished run, against the outlines in TRUTH.
+@click.argument("pred", type=FOLDER)
+@click.argument("truth", type=FOLDER)
+@several(only_option, groups_option, unlabelled_option, slides_option, out_option)
+def command(
+    pred: Path,
+    truth: Path,
+    only: tuple[str, ...],
+    groups: Path | None,
+    unlabelled: Path | None,
+    slides: Path | None,
+    report: Path | None,
+) -> None:
+    """Score the circles of PRED, the OUT of a finished run, against the outlines in TRUTH.
 
-    AP by the WSI protocol (circle IoU .50:.05:.90) of the detector alone and with the classifier, and recall and
-    precision at the threshold of the run, with bootstrap intervals over slides. Cut glomeruli are ignored.
+    AP by the WSI protocol (circle IoU .50:.05:.90) and COCO's (.50:.05:.95), by size, of the detector alone and with
+    the classifier; FROC; recall, precision and counts at the threshold of the run. Cut glomeruli are ignored.
     """
-    from gloinone.evaluation.detection import load_slides, scores, scores_markdown
-    from gloinone.pipeline.atomic import write_atomic
+    from gloinone.annotations.unlabelled import read_unlabelled
+    from gloinone.evaluation.detection import evaluate_detection
+    from gloinone.evaluation.groups import read_groups
+    from gloinone.evaluation.mistakes import with_sheets
+    from gloinone.evaluation.run_output import load_run
 
-    slides, without = load_slides(out, truth, read_names(only))
-    text = scores_markdown(slides, scores(slides))
-    click.echo(text, nl=False)
-    for name in without:
-        click.echo(f"no truth for {name}: not scored", err=True)
-    if report is not None:
-        write_atomic(report, text.encode())
+    listed = read_unlabelled(unlabelled) if unlabelled else None
+    run = load_run(pred, truth, read_names(only), read_groups(groups), listed)
+    publish(with_sheets(evaluate_detection(run, listed is not None), run, slides), report)

@@ -19,9 +19,10 @@ TRAIN = {
     "segmenter": Lazy("gloinone.cli.train_segmenter", "Train the network that outlines them."),
 }
 EVALUATE = {
-    "detection": Lazy(
-        "gloinone.cli.evaluate_detection", "A run's circles against outlines drawn by a person."
-    ),
+    "run": Lazy("gloinone.cli.evaluate_run", "The whole job: counts, percent sclerosed, and all below."),
+    "detection": Lazy("gloinone.cli.evaluate_detection", "A run's circles: AP, FROC, recall, precision."),
+    "classification": Lazy("gloinone.cli.evaluate_classification", "Classes: accuracy, AUC, calibration."),
+    "segmentation": Lazy("gloinone.cli.evaluate_segmentation", "Outlines: Dice, IoU, borders, area."),
 }
 
 
@@ -59,7 +60,7 @@ def train() -> None:
 def evaluate() -> None:
     """Score results against what a person drew.
 
-    Example: gloinone evaluate detection out/ truth/
+    Example: gloinone evaluate run out/ truth/
     """
 
 

@@ -1,185 +1,251 @@
-"""Circles of a run against outlines drawn by a person: the WSI protocol of the CircleNet papers.
+"""Circles of a run against outlines drawn by a person: the tables of the CircleNet papers.
 
-One slide is one image, level-0 px, at most 1000 circles a slide, circle IoU .50:.05:.90. Cut glomeruli are
-ignored: never missed, and whoever finds one is neither right nor wrong.
+One slide is one image, level-0 px, at most 1000 circles a slide; circle IoU .50:.05:.90 (WSI protocol) and
+.50:.05:.95 (COCO). Cut glomeruli are ignored: never missed, and whoever finds one is neither right nor wrong.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gloinone.annotations.columns import CIRCLES
-from gloinone.annotations.csv_text import Value, read_table
-from gloinone.annotations.truth import find_truth, read_truth
-from gloinone.errors import AnnotationError, UsageError
-from gloinone.labels import NONGLOMERULAR
-from gloinone.learning.bootstrap import interval
+from gloinone.evaluation.plots import Line, draw_lines
+from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
+from gloinone.evaluation.tables import Cell, Evaluation, Score, Table, score_table, scored
 from gloinone.metrics import (
+    COCO_IOUS,
+    WSI_IOUS,
     AtThreshold,
     CircleImage,
-    average_precision,
-    best_f1,
+    Floats,
+    Ranking,
     match_circles,
-    mean_average_precision,
+    rank_circles,
 )
 
-CIRCLES_CSV = "circles.csv"
+Times = NDArray[np.intp]
+"""(I,) how often each slide is drawn."""
+
+SIZES_UM = (("small", 0.0, 173.0), ("medium", 173.0, 229.0), ("large", 229.0, float("inf")))
+"""Diameter of the truth, published renal protocol."""
+FROC_RATES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""False circles per mm2 of tissue."""
+AT_IOU = 0.5
 
 
-@dataclass(frozen=True)
-class EvaluatedSlide:
-    """One slide's circles in three ways of ranking, with its truth."""
+class Pool:
+    """The images of several slides under one way of ranking; matched once, scored for any draw of slides."""
 
-    name: str
-    detector: CircleImage
-    """All circles by the detector's score."""
-    job: CircleImage
-    """Those that are not non-glomerular, by the score after the classifier."""
-    kept: CircleImage
-    """Those that stand in glomeruli.csv."""
+    def __init__(self, images: Sequence[CircleImage], tissue_mm2: Floats) -> None:
+        self.images = images
+        self.tissue_mm2 = tissue_mm2
+        """(I,)."""
+        self._rankings: dict[float, Ranking] = {}
 
+    def ranking(self, min_iou: float = AT_IOU) -> Ranking:
+        """At one IoU threshold."""
+        if min_iou not in self._rankings:
+            self._rankings[min_iou] = rank_circles(self.images, min_iou)
+        return self._rankings[min_iou]
 
-@dataclass(frozen=True)
-class Score:
-    """A number with its 95 % bootstrap interval over slides."""
+    def average_precision(self, min_ious: Sequence[float] | Floats, times: Times) -> float:
+        """Mean of AP over IoU thresholds."""
+        return float(np.mean([self.ranking(float(iou)).average_precision(times) for iou in min_ious]))
 
-    name: str
-    value: float
-    low: float
-    high: float
+    def counts(self, times: Times) -> AtThreshold:
+        """Found, missed and false of all circles."""
+        _, hits, false = self.ranking().steps(times)
+        found = int(hits[-1]) if len(hits) else 0
+        return AtThreshold(found, self.ranking().total(times) - found, int(false[-1]) if len(false) else 0)
 
+    def false_per_mm2(self, times: Times) -> float:
+        """False circles per mm2 of tissue; nan without tissue."""
+        area = float((self.tissue_mm2 * times).sum())
+        return self.counts(times).false / area if area else float("nan")
 
-def load_slides(out: Path, truth: Path, only: frozenset[str]) -> tuple[list[EvaluatedSlide], list[str]]:
-    """Slides of a finished run that have truth, and the names of those that have none.
+    def recall_at(self, rate: float, times: Times) -> float:
+        """FROC: the highest recall with at most ``rate`` false circles per mm2; nan without truth or tissue.
 
-    ``only``: names or file stems to take; empty for all. Raises UsageError or AnnotationError.
-    """
-    tables = sorted((out / "slides").rglob(CIRCLES_CSV))
-    if not tables:
-        raise UsageError(f"{out}: no slides/*/{CIRCLES_CSV} in it; give the OUT of a finished gloinone run")
-    slides, without, seen = [], [], set()
-    for table in tables:
-        name = table.parent.relative_to(out / "slides").as_posix()
-        if only and not only & {name, Path(name).name, Path(name).stem}:
-            continue
-        seen |= {name, Path(name).name, Path(name).stem}
-        try:
-            path = find_truth(name, truth)
-        except AnnotationError:
-            without.append(name)
-            continue
-        slides.append(_slide(name, read_table(table, CIRCLES), path))
-    if only - seen:
-        raise UsageError(f"{out}: no result of {', '.join(sorted(only - seen))}")
-    if not slides:
-        raise UsageError(
-            f"{truth}: holds no truth for any slide of {out}; truth files are named as the slides"
-        )
-    return slides, without
+        Circles end at the detector's floor: a rate that is never reached gives the recall there.
+        """
+        area, total = float((self.tissue_mm2 * times).sum()), self.ranking().total(times)
+        if not area or not total:
+            return float("nan")
+        _, hits, false = self.ranking().steps(times)
+        return float(hits[false / area <= rate].max(initial=0)) / total
+
+    def froc(self) -> tuple[Floats, Floats]:
+        """False circles per mm2, and recall, at every score."""
+        _, hits, false = self.ranking().steps()
+        return false / max(float(self.tissue_mm2.sum()), 1e-12), hits / max(self.ranking().total(), 1)
 
 
-def _slide(name: str, rows: Sequence[Mapping[str, Value]], truth_path: Path) -> EvaluatedSlide:
-    truth = read_truth(truth_path)
-    known, ignored = truth.circles(), truth.ignored_circles()
+View = dict[str, Pool]
+"""`detector`: all circles by the detector's score; `with classifier`: the glomerular by the score after it;
+`kept`: those that stand in glomeruli.csv; and the second again for each size."""
 
-    def image(chosen: Sequence[Mapping[str, Value]], score: str) -> CircleImage:
-        circles = [[float(str(row[c])) for c in ("x", "y", "radius", score)] for row in chosen]
-        return CircleImage(np.array(circles, np.float64).reshape(-1, 4), known, ignored)
 
-    glomerular = [row for row in rows if row["class"] != NONGLOMERULAR]
-    return EvaluatedSlide(
-        name,
-        detector=image(rows, "det_score"),
-        job=image(glomerular, "score"),
-        kept=image([row for row in glomerular if row["glomerulus"]], "score"),
+def make_view(slides: Sequence[ScoredSlide], unlabelled: bool = False) -> View:
+    """Every way of ranking; ``unlabelled``: what the truth is said to lack is ignored."""
+    mm2 = np.array([slide.tissue_mm2 for slide in slides], np.float64)
+    job = [s.image(s.glomerular, "score", unlabelled) for s in slides]
+    pools = {
+        "detector": [s.image(s.rows, "det_score", unlabelled) for s in slides],
+        "with classifier": job,
+        "kept": [s.image(s.kept, "score", unlabelled) for s in slides],
+    }
+    for size, low, high in SIZES_UM:
+        pools[size] = [
+            image.of_size(low / 2 / s.mpp, high / 2 / s.mpp) for image, s in zip(job, slides, strict=True)
+        ]
+    return {name: Pool(images, mm2) for name, images in pools.items()}
+
+
+Measure = Callable[[View, Times], float]
+
+
+def _measures() -> dict[str, Measure]:
+    """By name, in the order of the table."""
+    measures: dict[str, Measure] = {}
+    ious: dict[str, Sequence[float] | Floats] = {
+        "AP .50:.90": WSI_IOUS,
+        "AP .50:.95": COCO_IOUS,
+        "AP50": (0.50,),
+        "AP75": (0.75,),
+    }
+    for who in ("detector", "with classifier"):
+        for what, at in ious.items():
+            measures[f"{who} {what}"] = lambda v, t, w=who, a=at: v[w].average_precision(a, t)  # type: ignore[misc]
+    for size, low, high in SIZES_UM:
+        between = f"from {low:g} um" if np.isinf(high) else f"{low:g} to {high:g} um"
+        for what, at in (("AP .50:.90", WSI_IOUS), ("AP50", (0.50,))):
+            measures[f"with classifier {what}, {size} ({between})"] = (
+                lambda v, t, s=size, a=at: v[s].average_precision(a, t)  # type: ignore[misc]
+            )
+    measures["recall at the threshold"] = lambda v, t: v["kept"].counts(t).recall
+    measures["precision at the threshold"] = lambda v, t: v["kept"].counts(t).precision
+    measures["false per mm2 of tissue at the threshold"] = lambda v, t: v["kept"].false_per_mm2(t)
+    for rate in FROC_RATES:
+        measures[f"recall at {rate:g} false per mm2"] = lambda v, t, r=rate: v["with classifier"].recall_at(
+            r, t
+        )  # type: ignore[misc]
+    measures["score of the best F1"] = lambda v, t: v["with classifier"].ranking().curve(t).best_f1()[0]
+    measures["best F1"] = lambda v, t: v["with classifier"].ranking().curve(t).best_f1()[1]
+    return measures
+
+
+MEASURES = _measures()
+
+
+def scores(slides: Sequence[ScoredSlide], unlabelled: bool = False) -> list[Score]:
+    """Every measure over all slides together, with intervals over patients."""
+    view = make_view(slides, unlabelled)
+    groups = [slide.group for slide in slides]
+    return [
+        scored(name, lambda i, m=measure: m(view, np.bincount(i, minlength=len(slides))), groups)  # type: ignore[misc]
+        for name, measure in MEASURES.items()
+    ]
+
+
+def _row(view: View, times: Times) -> tuple[Cell, ...]:
+    """What the rows of slides and sources show."""
+    at, job = view["kept"].counts(times), view["with classifier"]
+    return (
+        at.found + at.missed,
+        sum(len(image.ignored) * int(n) for image, n in zip(view["kept"].images, times, strict=True)),
+        at.found,
+        at.missed,
+        at.false,
+        at.recall,
+        at.precision,
+        view["kept"].false_per_mm2(times),
+        view["detector"].average_precision((AT_IOU,), times),
+        job.average_precision((AT_IOU,), times),
+        job.average_precision(WSI_IOUS, times),
     )
 
 
-def counts(images: Sequence[CircleImage], min_iou: float = 0.5) -> AtThreshold:
-    """Found, missed and false over all images, with every circle they hold."""
-    found = missed = false = 0
-    for image in images:
-        matches = match_circles(image, min_iou)
-        hits = int((matches.truth >= 0).sum())
-        found += hits
-        missed += len(image.truth) - hits
-        false += int((matches.counts & (matches.truth < 0)).sum())
-    return AtThreshold(found, missed, false)
-
-
-MEASURES: tuple[
-    tuple[str, Callable[[EvaluatedSlide], CircleImage], Callable[[list[CircleImage]], float]], ...
-] = (
-    ("detector AP50", lambda s: s.detector, lambda i: average_precision(i, 0.50)),
-    ("detector AP75", lambda s: s.detector, lambda i: average_precision(i, 0.75)),
-    ("detector AP .50:.90", lambda s: s.detector, mean_average_precision),
-    ("with classifier AP50", lambda s: s.job, lambda i: average_precision(i, 0.50)),
-    ("with classifier AP75", lambda s: s.job, lambda i: average_precision(i, 0.75)),
-    ("with classifier AP .50:.90", lambda s: s.job, mean_average_precision),
-    ("recall at the threshold", lambda s: s.kept, lambda i: counts(i).recall),
-    ("precision at the threshold", lambda s: s.kept, lambda i: counts(i).precision),
-    ("score of the best F1", lambda s: s.job, lambda i: best_f1(i)[0]),
-    ("best F1", lambda s: s.job, lambda i: best_f1(i)[1]),
+_COLUMNS = (
+    *("truth", "ignored", "found", "missed", "false", "recall", "precision", "false per mm2"),
+    *("detector AP50", "with classifier AP50", "with classifier AP .50:.90"),
 )
 
 
-def scores(slides: Sequence[EvaluatedSlide]) -> list[Score]:
-    """Every measure over all slides together."""
-    names = [slide.name for slide in slides]
-    found = []
-    for name, view, measure in MEASURES:
-        images = [view(slide) for slide in slides]
-
-        def of(
-            numbers: Sequence[int] | np.ndarray[tuple[int, ...], np.dtype[np.intp]],
-            images: list[CircleImage] = images,
-            measure: Callable[[list[CircleImage]], float] = measure,
-        ) -> float:
-            return measure([images[int(i)] for i in numbers])
-
-        low, high = interval(of, names) if len(slides) > 1 else (float("nan"), float("nan"))
-        found.append(Score(name, of(range(len(images))), low, high))
-    return found
-
-
-def table_rows(slides: Sequence[EvaluatedSlide]) -> list[dict[str, str]]:
-    """A row per slide: counts at the threshold and AP."""
-    rows = []
-    for slide in slides:
-        at = counts([slide.kept])
-        rows.append(
-            {
-                "slide": slide.name,
-                "truth": str(len(slide.kept.truth)),
-                "ignored": str(len(slide.kept.ignored)),
-                "found": str(at.found),
-                "missed": str(at.missed),
-                "false": str(at.false),
-                "detector AP50": _number(average_precision([slide.detector])),
-                "with classifier AP50": _number(average_precision([slide.job])),
-            }
-        )
-    return rows
-
-
-def scores_markdown(slides: Sequence[EvaluatedSlide], measured: Sequence[Score]) -> str:
-    """The tables as Markdown."""
-    at = counts([slide.kept for slide in slides])
-    lines = [
-        f"{len(slides)} slides, {at.found + at.missed} glomeruli; at the threshold {at.found} found, "
-        f"{at.missed} missed, {at.false} false",
-        "",
-        "| measure | value | 95 % interval (slides) |",
-        "|---|---|---|",
+def breakdown(slides: Sequence[ScoredSlide], unlabelled: bool = False) -> list[Table]:
+    """A row per source, with all slides last, and a row per slide; counts at the run's threshold."""
+    view = make_view(slides, unlabelled)
+    sources = np.array([slide.source for slide in slides])
+    by_source: list[tuple[Cell, ...]] = []
+    for source in [*sorted(set(sources)), "together"]:
+        times = np.asarray((sources == source) | (source == "together"), np.intp)
+        by_source.append((str(source), int(times.sum()), *_row(view, times)))
+    by_slide = [
+        (slide.name, slide.group, *_row(view, np.asarray(np.arange(len(slides)) == i, np.intp)))
+        for i, slide in enumerate(slides)
     ]
-    lines += [f"| {s.name} | {_number(s.value)} | {_number(s.low)} to {_number(s.high)} |" for s in measured]
-    rows = table_rows(slides)
-    lines += ["", "| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    name = "detection_unlabelled_ignored" if unlabelled else "detection"
+    also = ", unlabelled ignored" if unlabelled else ""
+    return [
+        Table(
+            f"{name}_sources", f"Detection by source{also}", ("source", "slides", *_COLUMNS), tuple(by_source)
+        ),
+        Table(
+            f"{name}_slides", f"Detection by slide{also}", ("slide", "patient", *_COLUMNS), tuple(by_slide)
+        ),
+    ]
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "-"
+def evaluate_detection(run: ScoredRun, unlabelled: bool = False) -> Evaluation:
+    """All tables and plots; ``unlabelled``: once more, ignoring what the truth is said to lack."""
+    measured = {"": scores(run.slides)}
+    tables = breakdown(run.slides)
+    if unlabelled:
+        measured["unlabelled ignored"] = scores(run.slides, True)
+        tables += breakdown(run.slides, True)
+    first = score_table("detection", "Detection (95 % intervals over patients)", "measure", measured)
+    view = make_view(run.slides)
+    return Evaluation(
+        "Detection",
+        (first, *tables),
+        run.notes,
+        {
+            "precision_recall": lambda: _draw_precision_recall(view),
+            "froc": lambda: _draw_froc(view),
+            "ap_by_iou": lambda: _draw_ap_by_iou(view),
+        },
+    )
+
+
+_SHOWN = ("detector", "with classifier")
+
+
+def _draw_precision_recall(view: View) -> bytes:
+    lines = []
+    for who in _SHOWN:
+        curve = view[who].ranking().curve()
+        lines.append(Line(who, curve.recall, curve.precision))
+    at = view["kept"].counts(np.ones(len(view["kept"].images), np.intp))
+    return draw_lines(lines, "recall", "precision", (at.recall, at.precision), y_limits=(0, 1.02))
+
+
+def _draw_froc(view: View) -> bytes:
+    lines = [Line(who, *view[who].froc()) for who in _SHOWN]
+    all_slides = np.ones(len(view["kept"].images), np.intp)
+    at = (view["kept"].false_per_mm2(all_slides), view["kept"].counts(all_slides).recall)
+    return draw_lines(lines, "false circles per mm2 of tissue", "recall", at, y_limits=(0, 1.02))
+
+
+def _draw_ap_by_iou(view: View) -> bytes:
+    lines = [
+        Line(who, COCO_IOUS, np.array([view[who].ranking(float(i)).average_precision() for i in COCO_IOUS]))
+        for who in _SHOWN
+    ]
+    return draw_lines(lines, "circle IoU", "AP", y_limits=(0, 1.02))
+
+
+def found_truth(slide: ScoredSlide) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.bool_]]:
+    """Of the kept circles: their number in ``slide.kept``, best first; the truth each found (-1 none); if it counts."""
+    image = slide.image(slide.kept, "score")
+    matches = match_circles(image, AT_IOU)
+    order = np.argsort(-image.predicted[:, 3], kind="stable")[: len(matches.truth)]
+    return order, matches.truth, matches.counts

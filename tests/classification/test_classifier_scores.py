@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from gloinone.classification.scores import auc, balanced_accuracy, fit_temperature, measured_classes, softmax
+from gloinone.classification.scores import balanced_accuracy, fit_temperature, measured_classes, softmax
 from gloinone.labels import ClassRule
+from gloinone.metrics import auc
 
 
 def test_auc_and_balanced_accuracy_agree_with_scikit_learn() -> None:

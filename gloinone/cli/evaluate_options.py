@@ -1,0 +1,73 @@
+"""What the evaluations share: options, and where their tables go."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from gloinone.evaluation.tables import Evaluation
+
+_AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+PLACE = click.Path(path_type=Path, exists=True)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+groups_option = click.option(
+    "--groups",
+    type=FILE,
+    help="CSV with slide (or name) and patient, and perhaps source: intervals draw patients, tables go by source.",
+)
+only_option = click.option(
+    "--only", multiple=True, help="Slide to score, or a .txt with one a line; may repeat."
+)
+out_option = click.option(
+    "--out",
+    "report",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write tables (Markdown, CSV) and plots (PNG) there.",
+)
+slides_option = click.option(
+    "--slides",
+    type=PLACE,
+    help="The slides of the run: with --out, also draws the worst misses and false circles.",
+)
+unlabelled_option = click.option(
+    "--unlabelled",
+    type=FILE,
+    help="CSV with slide, x, y, radius (level-0 px) of glomeruli without an outline: "
+    "all once more with these ignored, beside the plain numbers.",
+)
+
+
+def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyCallable], _AnyCallable]:
+    """One decorator of several options, in their order."""
+
+    def add(function: _AnyCallable) -> _AnyCallable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def publish(evaluation: "Evaluation", folder: Path | None) -> None:
+    """Print the tables and, with a folder, write them with their plots; remarks go to standard error."""
+    from gloinone.pipeline.atomic import write_atomic
+
+    for table in evaluation.tables:
+        click.echo(table.markdown())
+    for note in evaluation.notes:
+        click.echo(note, err=True)
+    if folder is None:
+        return
+    pictures = []
+    for name, draw in evaluation.plots.items():
+        write_atomic(folder / f"{name}.png", draw())
+        pictures.append(f"{name}.png")
+    for table in evaluation.tables:
+        write_atomic(folder / f"{table.name}.csv", table.csv_bytes())
+    write_atomic(folder / "scores.md", evaluation.markdown(pictures).encode("utf-8", "backslashreplace"))
+    click.echo(f"tables and plots: {folder / 'scores.md'}", err=True)

@@ -1,0 +1,209 @@
+"""A finished run beside what a person drew: every slide with its circles and its truth, and what has no partner."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
+from gloinone.annotations.csv_text import Value, read_table
+from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth
+from gloinone.errors import AnnotationError, UsageError
+from gloinone.evaluation.groups import Groups
+from gloinone.labels import NONGLOMERULAR
+from gloinone.metrics import CircleImage, Floats
+
+Row = Mapping[str, Value]
+CIRCLES_CSV = "circles.csv"
+NO_CIRCLES = np.zeros((0, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSlide:
+    """One slide of a run that has truth; level-0 px."""
+
+    name: str
+    group: str
+    """Patient."""
+    source: str
+    out: Path
+    folder: Path
+    """Of its results."""
+    mpp: float
+    size: tuple[int, int]
+    """width, height."""
+    tissue_mm2: float
+    rows: Sequence[Row]
+    """Of circles.csv."""
+    truth: Truth
+    unlabelled: Floats
+    """(K, 3) glomeruli that the truth is said to lack."""
+
+    @cached_property
+    def glomerular(self) -> list[Row]:
+        """Circles that are not non-glomerular."""
+        return [row for row in self.rows if row["class"] != NONGLOMERULAR]
+
+    @cached_property
+    def kept(self) -> list[Row]:
+        """Those of them that stand in glomeruli.csv."""
+        return [row for row in self.glomerular if row["glomerulus"]]
+
+    @property
+    def glomeruli(self) -> list[dict[str, Value]]:
+        """Rows of its glomeruli.csv."""
+        return read_table(self.folder / "glomeruli.csv", GLOMERULI)
+
+    def image(self, rows: Sequence[Row], score: str, unlabelled: bool = False) -> CircleImage:
+        """These rows, ranked by a column, against the truth; ``unlabelled``: ignoring what it is said to lack."""
+        known, ignored = self.truth.circles(), self.truth.ignored_circles()
+        if unlabelled:
+            ignored = np.concatenate([ignored, self.unlabelled])
+        return CircleImage(circles_of(rows, score), known, ignored)
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """What can be scored, and what cannot."""
+
+    slides: tuple[ScoredSlide, ...]
+    notes: tuple[str, ...]
+    """Slides without result or truth, truth without result."""
+
+    @property
+    def groups(self) -> list[str]:
+        """Of the slides, in order."""
+        return [slide.group for slide in self.slides]
+
+
+def circles_of(rows: Sequence[Row], score: str) -> Floats:
+    """(N, 4) cx, cy, radius, score of typed rows."""
+    values = [[float(str(row[column])) for column in ("x", "y", "radius", score)] for row in rows]
+    return np.array(values, np.float64).reshape(-1, 4)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether it looks like the OUT of a run."""
+    return (folder / "slides").is_dir() and any((folder / "slides").rglob(CIRCLES_CSV))
+
+
+def load_run(
+    out: Path,
+    truth: Path,
+    only: frozenset[str] = frozenset(),
+    groups: Groups | None = None,
+    unlabelled: Mapping[str, Floats] | None = None,
+) -> ScoredRun:
+    """Slides of a finished run that have truth; the notes name all others.
+
+    ``only``: names or file stems to take; empty for all. ``unlabelled``: by slide name, (K, 3) circles.
+    Raises UsageError or AnnotationError.
+    """
+    groups, unlabelled = groups or Groups(), unlabelled or {}
+    tables = sorted((out / "slides").rglob(CIRCLES_CSV))
+    if not tables:
+        raise UsageError(f"{out}: no slides/*/{CIRCLES_CSV} in it; give the OUT of a finished gloinone run")
+    summary = _summary(out)
+    slides: list[ScoredSlide] = []
+    without: list[str] = []
+    seen: set[str] = set()
+    for table in tables:
+        rows = read_table(table, CIRCLES)
+        name = str(rows[0]["slide"]) if rows else table.parent.relative_to(out / "slides").as_posix()
+        seen |= _spellings(name)
+        if only and not only & _spellings(name):
+            continue
+        if name not in summary:
+            raise UsageError(f"{out}: {name} is not in its summary.csv; run `gloinone merge {out}` first")
+        try:
+            path = find_truth(name, truth)
+        except AnnotationError:
+            without.append(name)
+            continue
+        facts = summary[name]
+        slides.append(
+            ScoredSlide(
+                name,
+                groups.group(name),
+                groups.source(name),
+                out,
+                table.parent,
+                float(str(facts["mpp"])),
+                (int(str(facts["width_px"])), int(str(facts["height_px"]))),
+                float(str(facts["tissue_mm2"])),
+                rows,
+                read_truth(path),
+                unlabelled.get(name, NO_CIRCLES),
+            )
+        )
+    if only - seen:
+        raise UsageError(f"{out}: no result of {', '.join(sorted(only - seen))}")
+    if not slides:
+        raise UsageError(
+            f"{truth}: holds no truth for any slide of {out}; truth files are named as the slides"
+        )
+    notes = [f"{len(slides)} slides scored"]
+    notes += _named("no truth for", "not scored", without)
+    notes += _status_notes(summary, only)
+    if not only:
+        notes += _named("truth without a result", "its glomeruli count nowhere", _unused(truth, slides))
+    if groups.groups:
+        unknown = [slide.name for slide in slides if not groups.knows(slide.name)]
+        notes += _named("not in --groups", "each taken for a patient of its own", unknown)
+    notes += _unlabelled_notes(unlabelled, slides)
+    return ScoredRun(tuple(slides), tuple(notes))
+
+
+def _summary(out: Path) -> dict[str, Row]:
+    path = out / "summary.csv"
+    if not path.is_file():
+        raise UsageError(f"{out}: has no summary.csv; run `gloinone merge {out}` first")
+    return {str(row["slide"]): row for row in read_table(path, SUMMARY)}
+
+
+def _spellings(name: str) -> set[str]:
+    return {name, Path(name).name, Path(name).stem}
+
+
+def _named(what: str, so: str, names: Sequence[str]) -> list[str]:
+    return [f"{what} ({len(names)}, {so}): {', '.join(names)}"] if names else []
+
+
+def _status_notes(summary: Mapping[str, Row], only: frozenset[str]) -> list[str]:
+    """Slides whose result is none, or a part."""
+    notes = []
+    for status, so in (
+        ("failed", "not scored"),
+        ("skipped", "not scored"),
+        ("partial", "scored as they are"),
+    ):
+        names = [
+            name
+            for name, row in summary.items()
+            if row["status"] == status and (not only or only & _spellings(name))
+        ]
+        notes += _named(f"slides that are {status}", so, names)
+    return notes
+
+
+def _unused(truth: Path, slides: Sequence[ScoredSlide]) -> list[str]:
+    """Truth files of no scored slide, whatever their suffix."""
+    scored = {str(Path(s.name).with_suffix("")) for s in slides}.union(*(_spellings(s.name) for s in slides))
+
+    def stem(path: Path) -> str:
+        suffix = max((s for s in SUFFIXES if path.name.endswith(s)), key=len)
+        return path.relative_to(truth).as_posix().removesuffix(suffix)
+
+    files = [path for path in sorted(truth.rglob("*")) if path.name.endswith(SUFFIXES) and path.is_file()]
+    return [path.relative_to(truth).as_posix() for path in files if stem(path) not in scored]
+
+
+def _unlabelled_notes(unlabelled: Mapping[str, Floats], slides: Sequence[ScoredSlide]) -> list[str]:
+    if not unlabelled:
+        return []
+    here = Counter({slide.name: len(slide.unlabelled) for slide in slides})
+    elsewhere = sum(len(circles) for name, circles in unlabelled.items() if name not in here)
+    return [f"unlabelled: {here.total()} circles on these slides, {elsewhere} on slides that are not scored"]
