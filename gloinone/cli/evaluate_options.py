@@ -54,11 +54,12 @@ def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyC
 
 
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:
-    """Print the tables and, with a folder, write them with their plots; remarks go to standard error."""
+    """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr."""
     from gloinone.pipeline.atomic import write_atomic
 
     for table in evaluation.tables:
-        click.echo(table.markdown())
+        if not table.long:
+            click.echo(table.markdown())
     for note in evaluation.notes:
         click.echo(note, err=True)
     if folder is None:

@@ -226,4 +226,6 @@ def _draw_roc(calls: Calls) -> bytes:
     )
     recalls = calls.recalls()
     at = (1 - float(recalls[0]), float(recalls[1]))
-    return draw_lines([line], "false positive rate", "true positive rate", at, y_limits=(0, 1.02))
+    return draw_lines(
+        [line], "false positive rate", "true positive rate", at, (0, 1.02), "as the classifier's rule has it"
+    )

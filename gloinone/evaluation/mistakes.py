@@ -13,10 +13,11 @@ from matplotlib.patches import Circle, Polygon
 from gloinone.errors import UsageError
 from gloinone.evaluation.detection import AT_IOU, found_truth
 from gloinone.evaluation.plots import png
-from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
+from gloinone.evaluation.run_output import Row, ScoredRun, ScoredSlide
 from gloinone.evaluation.tables import Evaluation
 from gloinone.geometry import circle_iou
 from gloinone.metrics import Floats
+from gloinone.records import Pixels, Window
 from gloinone.slide.discover import SlidePath, find_slides
 from gloinone.slide.reader import Slide, open_slide
 from gloinone.slide.resolution import Resolution
@@ -27,6 +28,9 @@ COLUMNS = 6
 VIEW_RADII = 2.2
 """Half of a cell's edge, in radii of the circle in its middle."""
 CELL_PX = 220
+SHOWN_IOU = 0.1
+OUTSIDE = (225, 225, 225)
+"""RGB of what lies beyond the slide; a reflection there would look like tissue."""
 TRUTH_COLOUR, IGNORED_COLOUR, FOUND_COLOUR = "#00c000", "#909090", "#e00000"
 LEGEND = "green: truth, grey: ignored, red: circles of the run"
 
@@ -46,18 +50,9 @@ class Mistake:
 def find_mistakes(slide: ScoredSlide, kind: Kind) -> list[Mistake]:
     """Of one slide, worst first: misses that no circle comes near, then low scores; false circles by score."""
     order, found, counts = found_truth(slide)
-    if kind == "false":
-        rows = [slide.kept[i] for i in order[counts & (found < 0)]]
-        return [
-            Mistake(
-                slide,
-                np.array([float(str(row[c])) for c in ("x", "y", "radius")]),
-                float(str(row["score"])),
-                f"{row['glomerulus']} {row['class']} {float(str(row['score'])):.2f}",
-            )
-            for row in rows
-        ]
     known = slide.truth.circles()
+    if kind == "false":
+        return [_false_circle(slide, slide.kept[i], known) for i in order[counts & (found < 0)]]
     candidates = slide.image(slide.rows, "score").predicted
     mistakes = []
     for i in sorted(set(range(len(known))) - set(found.tolist())):
@@ -66,6 +61,15 @@ def find_mistakes(slide: ScoredSlide, kind: Kind) -> list[Mistake]:
         words = f"{slide.truth.glomeruli[i].label}, " + (f"score {score:.2f}" if near.any() else "no circle")
         mistakes.append(Mistake(slide, known[i], score, words))
     return worst_first(mistakes, kind)
+
+
+def _false_circle(slide: ScoredSlide, row: Row, known: Floats) -> Mistake:
+    circle = np.array([float(str(row[c])) for c in ("x", "y", "radius")])
+    iou = float(circle_iou(circle[None], known).max(initial=0)) if len(known) else 0.0
+    score = float(str(row["score"]))
+    words = f"{row['glomerulus']} {row['class']} {score:.2f}"
+    # a circle too loose or too tight is another mistake than one on nothing
+    return Mistake(slide, circle, score, f"{words}, IoU {iou:.2f}" if iou >= SHOWN_IOU else words)
 
 
 def worst_first(mistakes: Sequence[Mistake], kind: Kind) -> list[Mistake]:
@@ -91,6 +95,8 @@ def with_sheets(evaluation: Evaluation, run: ScoredRun, slides: Path | None) -> 
         for kind in kinds:
             found = worst_first([m for slide in own for m in find_mistakes(slide, kind)], kind)
             name = f"worst_{kind}_{''.join(c if c.isalnum() or c in '-_' else '-' for c in source)}"
+            while name in plots:  # two sources that a file name cannot tell apart
+                name += "_"
             title = f"{source}: {'missed glomeruli' if kind == 'misses' else 'false circles'}"
             plots[name] = lambda f=found, t=title: draw_sheet(f, t, places)  # type: ignore[misc]
     return replace(evaluation, plots=plots)
@@ -126,7 +132,11 @@ def draw_sheet(mistakes: Sequence[Mistake], title: str, places: dict[str, SlideP
             half = VIEW_RADII * radius
             view = (cx - half, cx + half, cy + half, cy - half)
             read = opened[name].read_window(cx - half, cy - half, 2 * half, 2 * half, CELL_PX, CELL_PX)
-            axes.imshow(read.pixels, extent=view, interpolation="nearest")
+            axes.imshow(
+                _without_outside(read.pixels, read.window, mistake.slide.size),
+                extent=view,
+                interpolation="nearest",
+            )
             for patch in _patches(mistake.slide, (cx, cy), 3 * half):
                 axes.add_patch(patch)
             axes.set(xlim=view[:2], ylim=view[2:])
@@ -144,6 +154,15 @@ def _open(slide: ScoredSlide, path: Path) -> Slide:
             f"{path}: is {size} px, but the run's {slide.name} was {slide.size}; give its own slide"
         )
     return opened
+
+
+def _without_outside(pixels: Pixels, window: Window, size: tuple[int, int]) -> Pixels:
+    """The picture of a window (level-0 px), plain where it lies beyond a slide of that width and height."""
+    height, width = pixels.shape[:2]
+    x = window.x + (np.arange(width) + 0.5) * window.width / width
+    y = window.y + (np.arange(height) + 0.5) * window.height / height
+    inside = ((y >= 0) & (y < size[1]))[:, None] & ((x >= 0) & (x < size[0]))[None, :]
+    return np.where(inside[..., None], pixels, np.array(OUTSIDE, np.uint8))
 
 
 def _patches(slide: ScoredSlide, centre: tuple[float, float], reach: float) -> list[Polygon | Circle]:

@@ -37,17 +37,17 @@ def draw_lines(
     y_name: str,
     at_threshold: tuple[float, float] | None = None,
     y_limits: tuple[float, float] | None = None,
+    at_name: str = "at the threshold",
 ) -> bytes:
-    """Curves in one frame; a dot where the run's threshold lies."""
+    """Curves in one frame; a dot at what the run does."""
     figure = Figure((5.5, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel=x_name, ylabel=y_name)
     for line in lines:
         axes.plot(line.x, line.y, label=line.name, marker="." if len(line.x) < 30 else "")
     if at_threshold is not None:
-        axes.plot([at_threshold[0]], [at_threshold[1]], label="at the threshold", **POINT)  # type: ignore[arg-type]
+        axes.plot([at_threshold[0]], [at_threshold[1]], label=at_name, **POINT)  # type: ignore[arg-type]
     if y_limits is not None:
         axes.set_ylim(*y_limits)
-    axes.set_xlim(left=min(0.0, *(float(np.min(line.x, initial=0)) for line in lines), 0.0))
     axes.grid(alpha=0.3)
     axes.legend()
     return png(figure)

@@ -189,13 +189,13 @@ def evaluate_segmentation(outlines: Outlines) -> Evaluation:
         tables.append(_breakdown(outlines, "source", lambda item: item.source))
     tables.append(_breakdown(outlines, "slide", lambda item: item.slide))
     each = tuple((item.name, item.slide, *item.score) for item in outlines.items)
-    tables_of_each = Table(
-        "segmentation_each", "Each outline", ("name", "slide", *_names(outlines.unit)), each
+    each_table = Table(
+        "segmentation_each", "Each outline", ("name", "slide", *_names(outlines.unit)), each, long=True
     )
     dice = {name: v[:, 0] for name, v in by_slide.items()}
     return Evaluation(
         "Outlines",
-        (*tables, tables_of_each),
+        (*tables, each_table),
         outlines.notes,
         {"dice_by_slide": lambda: draw_spread(dice, "Dice")},
     )

@@ -24,6 +24,8 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    long: bool = False
+    """Too long to read: only written as CSV."""
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -60,7 +62,7 @@ class Evaluation:
         parts = [f"# {self.title}\n"]
         if self.notes:
             parts.append("\n".join(f"- {note}" for note in self.notes) + "\n")
-        parts += [table.markdown() for table in self.tables]
+        parts += [table.markdown() for table in self.tables if not table.long]
         parts += [f"![{name}]({name})\n" for name in pictures]
         return "\n".join(parts)
 
