@@ -6,7 +6,7 @@ recalls. Ignored truths are never missed and whoever finds one is neither right 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -201,7 +201,7 @@ def at_threshold(images: Sequence[CircleImage], min_score: float, min_iou: float
     found = missed = false = 0
     for image in images:
         kept = image.predicted[image.predicted[:, 3] >= min_score]
-        matches = match_circles(CircleImage(kept, image.truth, image.ignored), min_iou)
+        matches = match_circles(replace(image, predicted=kept), min_iou)
         hits = int((matches.truth >= 0).sum())
         found += hits
         missed += len(image.truth) - hits

@@ -1,4 +1,4 @@
-"""Circle metrics against pycocotools, a hand-worked case and counting by eye."""
+"""Circle metrics against pycocotools, AUC and ECE against counting, hand-worked cases."""
 
 import contextlib
 import io
@@ -12,10 +12,13 @@ from gloinone.metrics import (
     COCO_IOUS,
     CircleImage,
     at_threshold,
+    auc,
     average_precision,
     best_f1,
+    calibration_error,
     mean_average_precision,
     precision_recall,
+    rank_circles,
 )
 
 NONE = np.zeros((0, 3))
@@ -116,3 +119,46 @@ def _annotation(image: int, circle, number: int) -> dict[str, object]:
         "area": 4 * r * r,
         "iscrowd": 0,
     }
+
+
+def test_only_truth_of_a_size_is_asked_for():
+    # diameters 20 and 200; a found large one, a missed small one, false circles of both sizes
+    image = _image([[0, 0, 100, 0.9], [1000, 0, 100, 0.8], [2000, 0, 10, 0.7]], [[0, 0, 100], [500, 0, 10]])
+    small, large = image.of_size(0, 50), image.of_size(50, np.inf)
+    assert at_threshold([small], 0.0) == (0, 1, 1)
+    assert at_threshold([large], 0.0) == (1, 0, 1)
+    assert average_precision([large]) == 1
+
+
+def test_drawing_an_image_twice_is_having_it_twice():
+    rng = np.random.default_rng(5)
+    images = []
+    for _ in range(3):
+        truth = np.column_stack([np.arange(6) * 100.0, np.zeros(6), np.full(6, 20.0)])
+        predicted = np.column_stack(
+            [np.arange(9) * 100.0 + rng.normal(0, 5, 9), np.zeros(9), np.full(9, 20.0)]
+        )
+        images.append(_image(np.column_stack([predicted, rng.random(9)]), truth))
+    ranking = rank_circles(images)
+    times = np.array([2, 0, 1])
+    drawn = [images[0], images[0], images[2]]
+    assert ranking.average_precision(times) == pytest.approx(average_precision(drawn))
+    assert ranking.average_precision() == average_precision(images)
+    assert ranking.curve(times).best_f1() == best_f1(drawn)
+
+
+def test_auc_counts_pairs_and_ties_half():
+    rng = np.random.default_rng(2)
+    scores, positive = rng.integers(0, 6, 80) / 5, rng.random(80) < 0.4
+    pairs = scores[positive][:, None] - scores[~positive][None, :]
+    assert auc(scores, positive) == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean())
+    assert np.isnan(auc(scores, np.zeros(80, bool)))
+
+
+def test_calibration_error_by_hand():
+    # bins of .1: two at .95, of which one is right; three at .65, all right; one at 1, right, in the last bin
+    confidence = np.array([0.95, 0.95, 0.65, 0.65, 0.65, 1.0])
+    right = np.array([True, False, True, True, True, True])
+    last = abs((0.95 + 0.95 + 1) / 3 - 2 / 3)
+    assert calibration_error(confidence, right, 10) == pytest.approx((3 * last + 3 * 0.35) / 6)
+    assert np.isnan(calibration_error(np.zeros(0), np.zeros(0, bool)))

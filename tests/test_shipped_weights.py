@@ -8,7 +8,8 @@ import pytest
 from gloinone.annotations.columns import GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import numbers, read_table
 from gloinone.annotations.imagescope import read_imagescope
-from gloinone.evaluation.detection import load_slides, scores
+from gloinone.evaluation.detection import scores
+from gloinone.evaluation.run_output import load_run
 from gloinone.geometry import circle_iou, ring_circle
 from gloinone.pipeline.run_folder import run_folder
 from gloinone.pipeline.stages import Networks, StagesConfig
@@ -49,8 +50,7 @@ def _run(source: Path, out: Path, **options: object) -> Path:
 
 
 def _holds(out: Path, truth: Path, stated: dict[str, float]) -> None:
-    slides, _ = load_slides(out, truth, frozenset())
-    measured = {score.name: score.value for score in scores(slides)}
+    measured = {score.name: score.value for score in scores(load_run(out, truth).slides)}
     for what, value in stated.items():
         assert measured[what] >= value - SLACK, what
 

@@ -87,7 +87,7 @@ def draw_spread(values: Mapping[str, Floats], name: str) -> bytes:
     """A box and its points for each of several sets of numbers."""
     figure = Figure((6.5, 1.2 + 0.24 * len(values)), layout="constrained")
     axes = figure.add_subplot(xlabel=name)
-    axes.boxplot(list(values.values()), vert=False, tick_labels=list(values), showfliers=False)
+    axes.boxplot(list(values.values()), orientation="horizontal", tick_labels=list(values), showfliers=False)
     for place, own in enumerate(values.values(), start=1):
         axes.plot(own, np.full(len(own), place), ".", color="C0", alpha=0.5)
     axes.invert_yaxis()

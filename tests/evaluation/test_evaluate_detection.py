@@ -1,101 +1,160 @@
 """Scores of a run whose right answers are known."""
 
-import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_run import Found, write_run, write_truth
 
-from gloinone.annotations.columns import CIRCLES
-from gloinone.annotations.csv_text import csv_bytes, make_row
 from gloinone.cli.evaluate_detection import command
 from gloinone.errors import UsageError
-from gloinone.evaluation.detection import load_slides, scores
-
-
-def _truth(folder: Path, stem: str, xs: list[float], cut: list[float] = ()) -> None:  # type: ignore[assignment]
-    def feature(x: float, is_cut: bool) -> dict[str, object]:
-        ring = [[x - 50, 450], [x + 50, 450], [x + 50, 550], [x - 50, 550], [x - 50, 450]]
-        properties = {"classification": {"name": "glomerulus"}, "cut": is_cut}
-        return {
-            "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [ring]},
-            "properties": properties,
-        }
-
-    features = [feature(x, False) for x in xs] + [feature(x, True) for x in cut]
-    folder.mkdir(exist_ok=True)
-    (folder / f"{stem}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-
-
-def _circles(out: Path, name: str, rows: list[tuple[float, float, float, str, str]]) -> None:
-    folder = out / "slides" / name
-    folder.mkdir(parents=True)
-    table = [
-        make_row(
-            CIRCLES,
-            {"slide": name, "x": x, "y": 500.0, "radius": 56.4, "det_score": det, "score": score}
-            | {"class": label, "glomerulus": glomerulus},
-        )
-        for x, det, score, label, glomerulus in rows
-    ]
-    (folder / "circles.csv").write_bytes(csv_bytes(CIRCLES, table))
+from gloinone.evaluation.detection import breakdown, make_view, scores
+from gloinone.evaluation.groups import Groups, read_groups
+from gloinone.evaluation.run_output import load_run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> tuple[Path, Path]:
     out, truth = tmp_path / "out", tmp_path / "truth"
-    _truth(truth, "a", [1000, 2000], cut=[3000])
-    _truth(truth, "b", [1000])
+    write_truth(truth, "a", [1000, 2000], cut=[3000])
+    write_truth(truth, "b", [1000])
+    write_truth(truth, "unread", [1000])
     # a: one found, one missed, the cut one found, one false circle that the classifier refuses
-    _circles(
-        out,
-        "a.tif",
-        [
-            (1000, 0.9, 0.8, "normal", "G001"),
-            (3000, 0.8, 0.7, "normal", "G002"),
-            (5000, 0.95, 0.1, "non-glomerular", ""),
+    slides = {
+        "a.tif": [
+            Found(1000, 0.9, 0.8, id="G001"),
+            Found(3000, 0.8, 0.7, id="G002"),
+            Found(5000, 0.95, 0.1, "non-glomerular"),
         ],
-    )
-    _circles(out, "deep/b.tif", [(1000, 0.6, 0.2, "solidified", "")])
-    _circles(out, "c.tif", [])
+        "deep/b.tif": [Found(1000, 0.6, 0.2, "solidified")],
+        "c.tif": [],
+    }
+    write_run(out, slides, failed=["broken.tif"])
     return out, truth
 
 
-def test_scores_by_hand(run: tuple[Path, Path]):
-    slides, without = load_slides(*run, frozenset())
+def test_scores_by_hand(run: tuple[Path, Path]) -> None:
+    slides = load_run(*run).slides
     assert [s.name for s in slides] == ["a.tif", "deep/b.tif"]
-    assert without == ["c.tif"]
     by_name = {s.name: s for s in scores(slides)}
     # detector: false .95, right .9, right .6 of three truths: precision at best 2/3 up to recall 2/3
-    assert by_name["detector AP50"].value == pytest.approx(67 * (2 / 3) / 101)
-    # with the classifier the false one is gone
-    assert by_name["with classifier AP50"].value == pytest.approx(67 / 101)
+    for what in ("AP50", "AP75", "AP .50:.90", "AP .50:.95"):
+        assert by_name[f"detector {what}"].value == pytest.approx(67 * (2 / 3) / 101)
+        # with the classifier the false one is gone
+        assert by_name[f"with classifier {what}"].value == pytest.approx(67 / 101)
     assert by_name["recall at the threshold"].value == pytest.approx(1 / 3)
     assert by_name["precision at the threshold"].value == 1
-    assert by_name["with classifier AP50"].low <= 67 / 101 <= by_name["with classifier AP50"].high
+    assert by_name["false per mm2 of tissue at the threshold"].value == 0
+    assert by_name["with classifier AP50"].low < 67 / 101 < by_name["with classifier AP50"].high
 
 
-def test_only_some_slides(run: tuple[Path, Path]):
-    slides, _ = load_slides(*run, frozenset({"b"}))
-    assert [s.name for s in slides] == ["deep/b.tif"]
+def test_a_draw_of_slides_is_scored_as_if_they_were_there_so_often(run: tuple[Path, Path]) -> None:
+    slides = load_run(*run).slides
+    drawn = make_view([slides[0], slides[0], slides[1]])
+    once = np.ones(3, np.intp)
+    for who, pool in make_view(slides).items():
+        times = np.array([2, 1])
+        expected = drawn[who].average_precision((0.5,), once)
+        assert pool.average_precision((0.5,), times) == pytest.approx(expected, nan_ok=True)
+        assert pool.counts(times) == drawn[who].counts(once)
+
+
+def test_froc_by_hand(tmp_path: Path) -> None:
+    write_truth(tmp_path / "truth", "a", [1000, 2000, 3000, 4000])
+    circles = [Found(1000, 0.9, 0.9), Found(1500, 0.8, 0.8), Found(2000, 0.7, 0.7)]
+    circles += [Found(2500, 0.6, 0.6), Found(3000, 0.5, 0.5)]
+    write_run(tmp_path / "out", {"a.png": circles}, tissue_mm2=2.0)
+    pool = make_view(load_run(tmp_path / "out", tmp_path / "truth").slides)["with classifier"]
+    once = np.ones(1, np.intp)
+    # right, false, right, false, right on 2 mm2: half a false circle per mm2 before the second right one
+    assert [pool.recall_at(rate, once) for rate in (0.0, 0.49, 0.5, 1.0, 8.0)] == [
+        0.25,
+        0.25,
+        0.5,
+        0.75,
+        0.75,
+    ]
+    rate, recall = pool.froc()
+    assert rate.tolist() == [0, 0.5, 0.5, 1, 1]
+    assert recall.tolist() == [0.25, 0.25, 0.5, 0.5, 0.75]
+
+
+def test_what_the_truth_is_said_to_lack_stands_beside_the_plain_numbers(run: tuple[Path, Path]) -> None:
+    listed = {"a.tif": np.array([[5000.0, 200.0, 50.0]]), "elsewhere.tif": np.array([[1.0, 1.0, 1.0]])}
+    loaded = load_run(*run, unlabelled=listed)
+    assert any("1 circles on these slides, 1 on slides that are not scored" in note for note in loaded.notes)
+    plain, ignoring = ({s.name: s.value for s in scores(loaded.slides, u)} for u in (False, True))
+    assert plain["detector AP50"] == pytest.approx(67 * (2 / 3) / 101)
+    assert ignoring["detector AP50"] == pytest.approx(67 / 101)
+
+
+def test_sources_and_patients(run: tuple[Path, Path], tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("Slide,patient,hospital\na.tif,p1,north\ndeep/b.tif,p1,south\n")
+    slides = load_run(*run, groups=read_groups(table)).slides
+    assert [(s.group, s.source) for s in slides] == [("p1", "north"), ("p1", "south")]
+    # two slides of one patient say nothing of other patients
+    assert all(np.isnan([s.low, s.high]).all() for s in scores(slides))
+    by_source, by_slide = breakdown(slides)
+    assert [row[:7] for row in by_source.rows] == [
+        ("north", 1, 2, 1, 1, 1, 0),
+        ("south", 1, 1, 0, 0, 1, 0),
+        ("together", 2, 3, 1, 1, 2, 0),
+    ]
+    assert [row[0] for row in by_slide.rows] == ["a.tif", "deep/b.tif"]
+    assert Groups().source("deep/b.tif") == "deep"
+
+
+def test_labels_of_crops_serve_as_groups(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("name,slide,centre,label\nx-1,x,SAS,normal\n")
+    groups = read_groups(table)
+    assert (groups.group("x-1.png"), groups.source("x-1.png")) == ("x", "SAS")
+    table.write_text("name,label\nx-1,normal\n")
+    with pytest.raises(UsageError, match="slide,patient"):
+        read_groups(table)
+    assert read_groups(table, required=False).group("x-1") == "x-1"
+
+
+def test_only_some_slides(run: tuple[Path, Path]) -> None:
+    loaded = load_run(*run, frozenset({"b"}))
+    assert [s.name for s in loaded.slides] == ["deep/b.tif"]
     with pytest.raises(UsageError, match="no result of nobody"):
-        load_slides(*run, frozenset({"nobody", "b"}))
+        load_run(*run, frozenset({"nobody", "b"}))
 
 
-def test_folders_that_hold_nothing(run: tuple[Path, Path], tmp_path: Path):
+def test_whatever_is_not_scored_is_named(run: tuple[Path, Path]) -> None:
+    notes = "\n".join(load_run(*run, groups=Groups({"a.tif": "p1"})).notes)
+    assert "no truth for (1, not scored): c.tif" in notes
+    assert "slides that are failed (1, not scored): broken.tif" in notes
+    assert "truth without a result (1, its glomeruli count nowhere): unread.geojson" in notes
+    assert "not in --groups (1, each taken for a patient of its own): deep/b.tif" in notes
+
+
+def test_folders_that_hold_nothing(run: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="finished gloinone run"):
-        load_slides(tmp_path / "truth", run[1], frozenset())
+        load_run(tmp_path / "truth", run[1])
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no truth"):
-        load_slides(run[0], tmp_path / "empty", frozenset())
+        load_run(run[0], tmp_path / "empty")
+    (run[0] / "summary.csv").unlink()
+    with pytest.raises(UsageError, match="gloinone merge"):
+        load_run(*run)
 
 
-def test_the_command_prints_and_writes_the_tables(run: tuple[Path, Path], tmp_path: Path):
-    report = tmp_path / "scores.md"
-    result = CliRunner().invoke(command, [str(run[0]), str(run[1]), "--report", str(report)])
+def test_the_command_prints_and_writes_the_tables(run: tuple[Path, Path], tmp_path: Path) -> None:
+    report = tmp_path / "scores"
+    result = CliRunner().invoke(command, [str(run[0]), str(run[1]), "--out", str(report)])
     assert result.exit_code == 0, result.output
-    assert "1 found, 2 missed, 0 false" in result.stdout
-    assert "| a.tif | 2 | 1 | 1 | 1 | 0 |" in result.stdout
-    assert "no truth for c.tif" in result.stderr
-    assert report.read_text() == result.stdout
+    assert "| a.tif | a.tif | 2 | 1 | 1 | 1 | 0 |" in result.stdout
+    assert "c.tif" in result.stderr
+    assert "--slides" in result.stderr
+    text = (report / "scores.md").read_text()
+    for line in result.stdout.splitlines():
+        assert line in text
+    for name in ("precision_recall", "froc", "ap_by_iou"):
+        assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    first = (report / "detection.csv").read_text().splitlines()[:2]
+    assert first[0] == "measure,value,low,high"
+    assert first[1].startswith("detector AP .50:.90,0.442244,")
