@@ -133,7 +133,7 @@ WITHOUT_TORCH = """
 import importlib, sys
 class Forbid:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchvision"):
+        if name.split(".")[0] in ("torch", "torchvision", "matplotlib"):
             raise AssertionError(f"{name} is imported")
 sys.meta_path.insert(0, Forbid())
 for name in sys.argv[1:]:
@@ -141,7 +141,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_what_needs_no_network_starts_without_torch() -> None:
+def test_what_needs_no_network_starts_without_torch_or_plots() -> None:
     rooms = {"slide", "annotations", "drawn", "pipeline", "review", "cli"}
     names = [
         "gloinone." + _name(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")

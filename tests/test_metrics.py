@@ -140,8 +140,8 @@ def test_drawing_an_image_twice_is_having_it_twice():
         )
         images.append(_image(np.column_stack([predicted, rng.random(9)]), truth))
     ranking = rank_circles(images)
-    times = np.array([2, 0, 1])
-    drawn = [images[0], images[0], images[2]]
+    times = np.array([3, 0, 1])
+    drawn = [images[0], images[0], images[0], images[2]]
     assert ranking.average_precision(times) == pytest.approx(average_precision(drawn))
     assert ranking.average_precision() == average_precision(images)
     assert ranking.curve(times).best_f1() == best_f1(drawn)

@@ -1,7 +1,7 @@
 """A finished run beside what a person drew: every slide with its circles and its truth, and what has no partner."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from gloinone.metrics import CircleImage, Floats
 Row = Mapping[str, Value]
 CIRCLES_CSV = "circles.csv"
 NO_CIRCLES = np.zeros((0, 3))
+READABLE = ("done", "partial")
+"""Status of slides whose results are whole files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +105,50 @@ def load_run(
     Raises UsageError or AnnotationError.
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
-    tables = sorted((out / "slides").rglob(CIRCLES_CSV))
-    if not tables:
-        raise UsageError(f"{out}: no slides/*/{CIRCLES_CSV} in it; give the OUT of a finished gloinone run")
     summary = _summary(out)
     slides: list[ScoredSlide] = []
     without: list[str] = []
+    for name, folder, rows in _results(out, summary, only):
+        try:
+            path = find_truth(name, truth)
+        except AnnotationError:
+            without.append(name)
+            continue
+        facts = summary[name]
+        slides.append(
+            ScoredSlide(
+                name=name,
+                group=groups.group(name),
+                source=groups.source(name),
+                out=out,
+                folder=folder,
+                mpp=float(str(facts["mpp"])),
+                size=(int(str(facts["width_px"])), int(str(facts["height_px"]))),
+                tissue_mm2=float(str(facts["tissue_mm2"])),
+                rows=rows,
+                truth=read_truth(path),
+                unlabelled=unlabelled.get(name, NO_CIRCLES),
+            )
+        )
+    if not slides:
+        raise UsageError(
+            f"{truth}: holds no truth for any slide of {out}; truth files are named as the slides"
+        )
+    notes = [f"{len(slides)} slides scored", *_named("no truth for", "not scored", without)]
+    notes += _status_notes(summary, only)
+    if not only:
+        notes += _named("truth without a result", "its glomeruli count nowhere", _unused(truth, slides))
+    notes += _groups_notes(groups, slides) + _unlabelled_notes(unlabelled, slides)
+    return ScoredRun(tuple(slides), tuple(notes))
+
+
+def _results(
+    out: Path, summary: Mapping[str, Row], only: frozenset[str]
+) -> Iterator[tuple[str, Path, list[dict[str, Value]]]]:
+    """Name, folder and rows of circles.csv of each slide that has results."""
+    tables = sorted((out / "slides").rglob(CIRCLES_CSV))
+    if not tables:
+        raise UsageError(f"{out}: no slides/*/{CIRCLES_CSV} in it; give the OUT of a finished gloinone run")
     seen: set[str] = set()
     for table in tables:
         rows = read_table(table, CIRCLES)
@@ -118,49 +158,18 @@ def load_run(
             continue
         if name not in summary:
             raise UsageError(f"{out}: {name} is not in its summary.csv; run `gloinone merge {out}` first")
-        try:
-            path = find_truth(name, truth)
-        except AnnotationError:
-            without.append(name)
-            continue
-        facts = summary[name]
-        slides.append(
-            ScoredSlide(
-                name,
-                groups.group(name),
-                groups.source(name),
-                out,
-                table.parent,
-                float(str(facts["mpp"])),
-                (int(str(facts["width_px"])), int(str(facts["height_px"]))),
-                float(str(facts["tissue_mm2"])),
-                rows,
-                read_truth(path),
-                unlabelled.get(name, NO_CIRCLES),
-            )
-        )
+        if summary[name]["status"] in READABLE:  # else it is what an earlier run left there
+            yield name, table.parent, rows
     if only - seen:
         raise UsageError(f"{out}: no result of {', '.join(sorted(only - seen))}")
-    if not slides:
-        raise UsageError(
-            f"{truth}: holds no truth for any slide of {out}; truth files are named as the slides"
-        )
-    notes = [f"{len(slides)} slides scored"]
-    notes += _named("no truth for", "not scored", without)
-    notes += _status_notes(summary, only)
-    if not only:
-        notes += _named("truth without a result", "its glomeruli count nowhere", _unused(truth, slides))
-    if groups.groups:
-        unknown = [slide.name for slide in slides if not groups.knows(slide.name)]
-        notes += _named("not in --groups", "each taken for a patient of its own", unknown)
-    notes += _unlabelled_notes(unlabelled, slides)
-    return ScoredRun(tuple(slides), tuple(notes))
 
 
 def _summary(out: Path) -> dict[str, Row]:
     path = out / "summary.csv"
     if not path.is_file():
-        raise UsageError(f"{out}: has no summary.csv; run `gloinone merge {out}` first")
+        raise UsageError(
+            f"{out}: has no summary.csv; give the OUT of a finished gloinone run, or run `gloinone merge {out}` first"
+        )
     return {str(row["slide"]): row for row in read_table(path, SUMMARY)}
 
 
@@ -199,6 +208,11 @@ def _unused(truth: Path, slides: Sequence[ScoredSlide]) -> list[str]:
 
     files = [path for path in sorted(truth.rglob("*")) if path.name.endswith(SUFFIXES) and path.is_file()]
     return [path.relative_to(truth).as_posix() for path in files if stem(path) not in scored]
+
+
+def _groups_notes(groups: Groups, slides: Sequence[ScoredSlide]) -> list[str]:
+    unknown = [slide.name for slide in slides if groups.groups and not groups.knows(slide.name)]
+    return _named("not in --groups", "each taken for a patient of its own", unknown)
 
 
 def _unlabelled_notes(unlabelled: Mapping[str, Floats], slides: Sequence[ScoredSlide]) -> list[str]:
