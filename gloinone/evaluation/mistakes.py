@@ -56,9 +56,11 @@ def find_mistakes(slide: ScoredSlide, kind: Kind) -> list[Mistake]:
     candidates = slide.image(slide.rows, "score").predicted
     mistakes = []
     for i in sorted(set(range(len(known))) - set(found.tolist())):
-        near = circle_iou(known[i : i + 1], candidates)[0] >= AT_IOU
+        iou = circle_iou(known[i : i + 1], candidates)[0]
+        near = iou >= AT_IOU
         score = float(candidates[near, 3].max()) if near.any() else float("nan")
-        words = f"{slide.truth.glomeruli[i].label}, " + (f"score {score:.2f}" if near.any() else "no circle")
+        beside = f"at best IoU {iou.max():.2f}" if iou.max(initial=0) >= SHOWN_IOU else "no circle"
+        words = f"{slide.truth.glomeruli[i].label}, {f'score {score:.2f}' if near.any() else beside}"
         mistakes.append(Mistake(slide, known[i], score, words))
     return worst_first(mistakes, kind)
 

@@ -81,6 +81,14 @@ def test_the_worst_come_first(run: ScoredRun) -> None:
     assert [m.words for m in false] == ["G005 obsolescent 0.90", "G006 normal 0.30"]
 
 
+def test_circles_beside_a_glomerulus_say_by_how_much(tmp_path: Path) -> None:
+    write_truth(tmp_path / "truth", "a", [500])
+    write_run(tmp_path / "out", {"a.png": [Found(500, 0.9, 0.9, id="G001", radius=30)]})
+    slide = load_run(tmp_path / "out", tmp_path / "truth").slides[0]
+    assert [m.words for m in find_mistakes(slide, "misses")] == ["glomerulus, at best IoU 0.36"]
+    assert [m.words for m in find_mistakes(slide, "false")] == ["G001 normal 0.90, IoU 0.36"]
+
+
 def _slides(folder: Path, size: tuple[int, int] = SIZE) -> Path:
     folder.mkdir()
     for name in ("a.png", "b.png"):
