@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gloinone.cli.errors import verbose_option
+from gloinone.cores import available_cores
 from gloinone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,22 +134,15 @@ def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
         ("tissue", f"{area:.2f} mm2"),
         ("detector", network.name),
         ("tiles", tiles),
-        ("time", f"about {duration(seconds)} on {cores()} processor core(s); much less on a GPU"),
+        ("time", f"about {duration(seconds)} on {available_cores()} processor core(s); much less on a GPU"),
     ]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def expected_seconds(tiles: int, edge_px: int, tissue: float) -> float:
     """Rough wall time of a run on the processor; ``tissue`` in mm2."""
     work = tiles * edge_px**2 / 1e6 * CPU_SECONDS_PER_MEGAPIXEL
     work += tissue * CIRCLES_PER_MM2 * CPU_SECONDS_PER_CIRCLE
-    return work / cores()
+    return work / available_cores()
 
 
 def duration(seconds: float) -> str:

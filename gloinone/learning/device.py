@@ -1,17 +1,16 @@
 """Which device computes, in which precision, on how many threads."""
 
 import contextlib
-import math
-import os
 import platform
 from pathlib import Path
 
+import cv2
 import torch
 
+from gloinone.cores import available_cores
 from gloinone.errors import UsageError
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 
 
@@ -61,23 +60,11 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     return torch.autocast(device.type, dtype=dtype)
 
 
-def available_threads() -> int:
-    """Cores this process may use: affinity, control group quota and SLURM's share, never the machine's count."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    if slurm.isdigit() and int(slurm) > 0:
-        cores = min(cores, int(slurm))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = _CGROUP_QUOTA.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, math.floor(int(quota) / int(period))))
-    return max(1, cores)
-
-
 def use_available_threads(wanted: int | None = None) -> int:
-    """Give torch the cores of `available_threads`, or as many as were asked for; the number."""
-    threads = wanted or available_threads()
+    """Give torch and OpenCV the cores that this process may use, or as many as were asked for; the number."""
+    threads = wanted or available_cores()
     torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
     return threads
 
 

@@ -1,10 +1,10 @@
 """Reads a whole slide in blocks: memory stays bounded, and damage costs only the stretch that it touches."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from gloinone.cores import available_cores
 from gloinone.errors import SlideUnreadableError
 from gloinone.records import Mask, Pixels, Window
 from gloinone.slide.sampling import Read, Slide, choose_level
@@ -36,8 +36,7 @@ class BlockReader:
     def read(self) -> Read:
         """All blocks, several rows of them at a time."""
         tops = range(0, self.window.height_px, self.edge_px)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        workers = min(MOST_THREADS, cores, len(tops))
+        workers = min(MOST_THREADS, available_cores(), len(tops))
         with ThreadPoolExecutor(workers) as pool:
             errors = [error for row in pool.map(self._read_row, tops) for error in row]
         if errors and self.unread.all():

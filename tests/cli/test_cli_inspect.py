@@ -8,8 +8,9 @@ import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
-from gloinone.cli.inspect import cores, duration, expected_seconds
+from gloinone.cli.inspect import duration, expected_seconds
 from gloinone.cli.main import program
+from gloinone.cores import available_cores
 from gloinone.labels import NORMAL
 from gloinone.weights.card import Architecture, ModelCard, card_to_json
 from gloinone.weights.store import CARD
@@ -129,5 +130,5 @@ def test_what_cannot_be_inspected_is_said_in_one_line(
 def test_time_grows_with_tiles_and_tissue() -> None:
     assert expected_seconds(0, 768, 0.0) == 0
     assert expected_seconds(20, 768, 4.0) == pytest.approx(2 * expected_seconds(10, 768, 2.0))
-    assert expected_seconds(1, 1000, 0.0) == pytest.approx(1.0 / cores())
+    assert expected_seconds(1, 1000, 0.0) == pytest.approx(1.0 / available_cores())
     assert [duration(s) for s in (0.2, 40, 200, 9000)] == ["1 s", "40 s", "3 min", "2.5 h"]

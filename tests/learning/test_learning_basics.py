@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -32,18 +33,16 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch):
     assert devices.pick_device("cuda:0") == torch.device("cuda", 0)
 
 
-def test_threads_follow_the_share_not_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(8)))
-    quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(devices, "_CGROUP_QUOTA", quota)
-    assert devices.available_threads() == 8
-    quota.write_text("max 100000\n")
-    assert devices.available_threads() == 8
-    quota.write_text("350000 100000\n")
-    assert devices.available_threads() == 3
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
-    assert devices.available_threads() == 2
+def test_torch_and_opencv_get_the_cores_that_are_ours(monkeypatch: pytest.MonkeyPatch):
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    monkeypatch.setattr(devices, "available_cores", lambda: 3)
+    try:
+        assert devices.use_available_threads() == 3
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (3, 3)
+        assert devices.use_available_threads(1) == 1
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def test_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
