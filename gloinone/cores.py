@@ -44,12 +44,12 @@ def _group_folders() -> Iterator[Path]:
     roots = {CGROUP_ROOT: PurePosixPath("/")}  # in a container the group itself is mounted there
     with contextlib.suppress(OSError, ValueError):
         for line in OWN_GROUPS.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
+            _, controllers, group = line.split(":", 2)
             if not controllers:
-                roots[CGROUP_ROOT] = PurePosixPath(path)
+                roots[CGROUP_ROOT] = PurePosixPath(group)
             elif "cpu" in controllers.split(","):
                 for name in (controllers, "cpu"):
-                    roots[CGROUP_ROOT / name] = PurePosixPath(path)
-    for root, path in roots.items():
-        for folder in (path, *path.parents):
+                    roots[CGROUP_ROOT / name] = PurePosixPath(group)
+    for root, group_path in roots.items():
+        for folder in (group_path, *group_path.parents):
             yield root / folder.relative_to("/")

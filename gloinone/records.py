@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 
 MppSource = Literal["csv", "file", "option"]
 Status = Literal["done", "partial", "failed", "skipped"]
+RowStatus = Status | Literal["pending"]
+"""Of a row in summary.csv: a slide that is listed may have none of its own yet."""
 OutlineSource = Literal["mask", "circle"]
 
 

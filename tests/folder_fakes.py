@@ -1,11 +1,13 @@
 """A method without networks for the tests of run_folder: what it finds follows from the slide's name alone.
 
-Also a program, so that tests can kill it: ``python folder_fakes.py IN OUT SECONDS_PER_STEP [SHARD_INDEX/COUNT]``.
+Also a program, so that tests can kill it: see ``main``.
 """
 
 import hashlib
 import json
+import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import NORMAL, OBSOLESCENT
 from gloinone.pipeline.interrupts import Interrupted, Interrupts
 from gloinone.pipeline.measure import measure_glomerulus
+from gloinone.pipeline.progress import Silent
 from gloinone.pipeline.run_folder import Outcome, run_folder
 from gloinone.pipeline.state import Json
 from gloinone.pipeline.tasks import Analyse, RunConfig, Shard
@@ -131,15 +134,37 @@ def unfinished(out: Path) -> list[Path]:
     return [*(out / ".work").glob("*"), *(out / ".claims").glob("*"), *out.rglob(".gloinone-*")]
 
 
+def start(slides: Path, out: Path, pause_s: float, *more: str) -> "subprocess.Popen[str]":
+    """A run in a process of its own; ``more`` as in ``main``."""
+    program = [sys.executable, __file__, str(slides), str(out), str(pause_s), *more]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def line_of(process: "subprocess.Popen[str]") -> str:
+    """The next slide that is at work."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+class Hanging(Silent):
+    """Stops a run between its start and its first slide."""
+
+    def start(self, slides: int) -> None:
+        print("no slide yet", flush=True)
+        time.sleep(600)
+
+
 def main(source: str, out: str, pause_s: str, shard: str = "0/1", *flags: str) -> int:
-    """One run in a process of its own; prints each slide as it is begun."""
+    """One run; prints each slide as it is begun. Flags: ``overwrite``; ``hang``: go no further than the start."""
     index, count = map(int, shard.split("/"))
     method = FakeMethod(float(pause_s), on_slide=lambda slide: print(slide.info.name, flush=True))
     options = {"shard": Shard(index, count) if count > 1 else None, "overwrite": "overwrite" in flags}
     try:
         with Interrupts() as interrupts:
             config = config_for(Path(source), Path(out), **options)
-            return run_folder(config, method, interrupts=interrupts).exit_status
+            progress = Hanging() if "hang" in flags else None
+            return run_folder(config, method, progress, interrupts).exit_status
     except Interrupted as interrupted:
         return 128 + interrupted.number
 

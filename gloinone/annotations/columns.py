@@ -41,7 +41,10 @@ _CROP = "of the square that was cut out around the circle (the circle's box plus
 SUMMARY: tuple[Column, ...] = (
     SLIDE,
     Column(
-        "status", "-", "done; partial: some tissue could not be read; failed; skipped: not part of the job"
+        "status",
+        "-",
+        "done; partial: some tissue could not be read; failed; skipped: not part of the job; pending: listed in "
+        "slides.txt, and no run has come to it yet",
     ),
     Column("reason", "-", "why the status is not done"),
     Column("width_px", "level-0 px", "width of the slide", "int"),

@@ -59,7 +59,7 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
 
 def summary_row_without_result(
     slide: str,
-    status: Literal["failed", "skipped"],
+    status: Literal["failed", "skipped", "pending"],
     reason: str,
     made_with: MadeWith,
     info: SlideInfo | None = None,

@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": Lazy("gloinone.cli.demo", "Draw a slide, run the whole job on it and check the result."),
     "inspect": Lazy("gloinone.cli.inspect", "Say what a slide is and what a run would read of it."),
     "doctor": Lazy("gloinone.cli.doctor", "Check that everything the job needs is here."),
+    "list": Lazy("gloinone.cli.list", "Write down the slides that shards divide among them."),
     "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
 }
 TRAIN = {

@@ -52,8 +52,9 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
     "--shard",
     metavar="I/N",
     callback=parse_shard,
-    help="Every Nth slide from the I-th on, from 0; then: merge.",
+    help="Every Nth slide of OUT/slides.txt from the I-th on, from 0; then: merge.",
 )
+@click.option("--pending", is_flag=True, help="Only slides that no run has come to the end of yet.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and why; write nothing.")
 @click.option("--log-json", type=_PATH, help="Append an object per event to this file.")
 @click.option("--models", type=_PATH, multiple=True, help="Folder of models, searched first; may repeat.")
@@ -105,6 +106,7 @@ def run_config(source: Path, out: Path, options: dict[str, Any]) -> "RunConfig":
         overwrite=options["overwrite"],
         xml_beside_slide=options["xml_beside_slide"],
         shard=options["shard"],
+        pending=options["pending"],
         arguments=tuple(sys.argv[1:]),
     )
 

@@ -3,11 +3,15 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_S = 1.0
+"""One signal may arrive twice: a terminal or a job script sends it to a whole group of processes, and the
+container's runtime, which is one of them, passes its own on to the program."""
 
 
 class Interrupted(BaseException):
@@ -19,7 +23,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """While entered, signals raise ``Interrupted`` in the main thread; the second one ends the process.
+    """While entered, signals raise ``Interrupted`` in the main thread; a second one ends the process.
 
     Not entered, it changes nothing, so that a library call leaves the caller's handlers alone.
     """
@@ -28,6 +32,7 @@ class Interrupts:
         self._before: dict[int, Any] = {}
         self._shields = 0
         self._pending: int | None = None
+        self._came = 0.0
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -50,8 +55,10 @@ class Interrupts:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self._pending is not None:
+            if time.monotonic() - self._came < SAME_S:
+                return
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self._pending = number
+        self._pending, self._came = number, time.monotonic()
         if not self._shields:
             raise Interrupted(number)

@@ -4,6 +4,7 @@ OUT/slides/<path of the slide, suffix included>/   the results
 OUT/slides/.new-<key>-<token>/                     results being written
 OUT/slides/.old-<key>-<token>/                     results being replaced
 OUT/.claims/<key>.json                             who is at work on the slide
+OUT/slides.txt                                     what shards divide among them
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 SLIDES = "slides"
 CLAIMS = ".claims"
 RUNS = "runs"
+SLIDE_LIST = "slides.txt"
 SUMMARY = "summary.csv"
 GLOMERULI = "glomeruli.csv"
 REPORT = "report.html"

@@ -2,45 +2,58 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from gloinone.annotations.columns import GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import csv_bytes, join_tables
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
+from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
 from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
-from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE
+from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE, slide_place
 from gloinone.pipeline.layout import SUMMARY as SUMMARY_CSV
 from gloinone.pipeline.report import ReportSlide, write_report
+from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
+from gloinone.records import RowStatus
 
 logger = logging.getLogger(__name__)
 
+PENDING = "no run has come to it yet, or none to its end"
 
-def merge(out: Path) -> list[State]:
-    """Write tables, report and QuPath script of whatever slides have results; answers with their states.
 
-    A run over a part of the slides therefore adds to the tables. Raises UsageError where there is nothing,
-    OutputError for what cannot be written.
+def merge(out: Path) -> list[RowStatus]:
+    """Write tables, report and QuPath script; answers with the status of each row of summary.csv.
+
+    A slide has a row if it has results, whoever made them, or if it is listed: a run over a part of the slides
+    adds to the tables. Raises UsageError where there is neither, OutputError for what cannot be written.
     """
     found = sorted(find_results(out), key=lambda pair: pair[1].slide)
-    if not found:
+    slides = [_with_state(folder, state) for folder, state in found]
+    slides += _pending(out, {state.slide for _, state in found})
+    slides.sort(key=lambda slide: slide.name)
+    if not slides:
         raise UsageError(f"{out}: no results of slides in it; name the OUT of a run")
-    states = [state for _, state in found]
-    write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, [state.row for state in states]))
+    write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, [slide.row for slide in slides]))
     tables = [data for folder, state in found if (data := _glomeruli(folder, state)) is not None]
     write_atomic(out / GLOMERULI_CSV, join_tables(GLOMERULI, tables))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
-    write_report(
-        out,
-        [
-            ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes)
-            for folder, state in found
-        ],
-    )
-    return states
+    write_report(out, slides)
+    return [slide.status for slide in slides]
+
+
+def _with_state(folder: Path, state: State) -> ReportSlide:
+    return ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes)
+
+
+def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
+    """Slides of the list that no run has come to the end of."""
+    for listed in read_list(out) or ():
+        if listed.name not in settled:
+            row = summary_row_without_result(listed.name, "pending", PENDING, MadeWith())
+            yield ReportSlide(listed.name, "pending", PENDING, row, slide_place(out, listed.name).folder)
 
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:

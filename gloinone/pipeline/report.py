@@ -1,7 +1,5 @@
 """report.html: the run and its slides on one page that needs no network and no other file."""
 
-import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,17 +13,19 @@ import jinja2
 from gloinone.annotations.columns import SUMMARY
 from gloinone.labels import COLOURS, GLOMERULAR, SCLEROSED_KINDS
 from gloinone.pipeline.atomic import write_atomic
-from gloinone.pipeline.layout import GLOMERULI, REPORT, RUN, RUNS, file_stem
+from gloinone.pipeline.layout import GLOMERULI, REPORT, file_stem
 from gloinone.pipeline.report_pictures import InlinePicture, inline_picture
+from gloinone.pipeline.run_record import read_records
 from gloinone.pipeline.save import CONTACT, OVERLAY
-from gloinone.records import Status
+from gloinone.records import RowStatus
 
 MAX_ILLUSTRATED = 50
 """Slides whose pictures stand in the report; those of the others are linked."""
 PICTURE_BYTES = 10_000_000
 """Of all pictures together, before base64 adds a third."""
 LARGEST_PICTURE_BYTES = 2_000_000
-STATUS_ORDER = ("failed", "partial", "skipped", "done")
+STATUS_ORDER = ("failed", "partial", "pending", "skipped", "done")
+"""Problems first."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class ReportSlide:
 
     name: str
     """Path relative to IN."""
-    status: Status
+    status: RowStatus
     reason: str
     row: Mapping[str, str]
     """Of summary.csv."""
     folder: Path
-    """Of its results; need not exist for a slide that failed."""
+    """Of its results; need not exist for a slide that failed or is pending."""
     notes: tuple[str, ...] = ()
     """What a reader should know: unread parts, an edited file that was kept."""
 
@@ -83,12 +83,7 @@ def read_run(out: Path) -> dict[str, Any]:
 
     Empty if none can be read: a report without a head is better than none.
     """
-    runs: list[dict[str, Any]] = []
-    for path in (out / RUN, *sorted((out / RUNS).glob("*.json"))):
-        with contextlib.suppress(OSError, ValueError):
-            run = json.loads(path.read_bytes())
-            runs += [run] if isinstance(run, dict) else []
-    return max(runs, key=lambda run: str(run.get("started", "")), default={})
+    return max(read_records(out), key=lambda run: str(run.get("started", "")), default={})
 
 
 def report_html(out: Path, slides: Sequence[ReportSlide], run: Mapping[str, Any]) -> str:
@@ -109,7 +104,7 @@ def report_html(out: Path, slides: Sequence[ReportSlide], run: Mapping[str, Any]
         models=model_views(run),
         slides=views,
         counts={status: sum(v.status == status for v in views) for status in STATUS_ORDER},
-        problems=[v for status in STATUS_ORDER[:3] for v in views if v.status == status],
+        problems=[v for status in STATUS_ORDER[:-1] for v in views if v.status == status],
         noted=[v for v in views if v.notes and v.status == "done"],
         totals={name: _total(slides, name) for name in ("n_glomeruli", "n_normal", "n_sclerosed")},
         kinds=SCLEROSED_KINDS,

@@ -24,6 +24,7 @@ from gloinone.pipeline.one_slide import (
 )
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import now, record_path, write_record
+from gloinone.pipeline.slide_list import write_list
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
 from gloinone.pipeline.state import State, read_state, stamp_state
 from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge, list_work
@@ -65,6 +66,9 @@ def run_folder(
     started = now()
     work = list_work(config, method)
     check_writable(config.out)
+    if config.shard is not None:
+        write_list(config.source, config.out, work.slides)
+        work = list_work(config, method)  # of the list, which another shard may have written first
     if config.xml_beside_slide:
         check_writable(config.source if config.source.is_dir() else config.source.parent)
     for folder in (config.out, config.out / CLAIMS, record_path(config).parent):

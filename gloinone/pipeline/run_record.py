@@ -1,5 +1,6 @@
 """run.json: what was asked, with what, where, and what came of it; the report's head is made from it."""
 
+import contextlib
 import json
 import platform
 from collections import Counter
@@ -8,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import gloinone
 from gloinone.pipeline.atomic import write_atomic
@@ -56,6 +58,29 @@ def write_record(
         "slides": [_slide(state) for state in states],
     }
     write_atomic(record_path(config), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def read_records(out: Path) -> list[dict[str, Any]]:
+    """Records of the run and of every shard; those that cannot be read are left out."""
+    records: list[dict[str, Any]] = []
+    for path in (out / RUN, *sorted((out / RUNS).glob("*.json"))):
+        with contextlib.suppress(OSError, ValueError):
+            record = json.loads(path.read_bytes())
+            records += [record] if isinstance(record, dict) else []
+    return records
+
+
+def arguments_for_pending(out: Path) -> tuple[str, ...]:
+    """Arguments of ``gloinone`` that run the slides that are pending, otherwise as the latest shard was run."""
+    shards = [record for record in read_records(out) if record.get("shard")]
+    latest = max(shards, key=lambda record: str(record.get("started", "")), default={})
+    arguments = [str(argument) for argument in latest.get("arguments", ())]
+    for place, argument in reversed(list(enumerate(arguments))):
+        if argument == "--shard":
+            del arguments[place : place + 2]
+        elif argument.startswith("--shard=") or argument == "--pending":
+            del arguments[place]
+    return ("run", "--pending", *(arguments[1:] or ("IN", str(out))))
 
 
 def _status(exit_status: int | None) -> str:

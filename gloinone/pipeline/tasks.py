@@ -1,5 +1,6 @@
 """What a run is asked to do, and for each slide whether there is something to do, and why."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ import gloinone
 from gloinone.errors import UsageError
 from gloinone.pipeline.layout import SlidePlace, slide_place
 from gloinone.pipeline.save import SaveOptions
+from gloinone.pipeline.slide_list import place_in, read_list
 from gloinone.pipeline.state import Basis, InputPrint, Json, print_input, read_state
 from gloinone.records import SlideResult, Status
 from gloinone.slide.discover import SlidePath, find_slides, readable
@@ -77,6 +79,9 @@ class RunConfig:
     """Redo what is done, too."""
     xml_beside_slide: bool = False
     shard: Shard | None = None
+    """Of the slides in OUT's list, which the first shard writes if there is none."""
+    pending: bool = False
+    """Only slides of which nothing is known yet, not even that they failed; of OUT's list if there is one."""
     arguments: tuple[str, ...] = ()
     """As typed, for run.json."""
 
@@ -102,8 +107,8 @@ class Work:
 
     tasks: tuple[SlideTask, ...]
     """Of this shard."""
-    listed: int
-    """Slides of all shards."""
+    slides: tuple[SlidePath, ...]
+    """Of all shards."""
     ignored: tuple[str, ...]
     """What lies in the folder and is no slide, a sentence each."""
     unmatched: tuple[str, ...]
@@ -111,42 +116,56 @@ class Work:
 
 
 def list_work(config: RunConfig, method: Method) -> Work:
-    """Walk the folder. Raises UsageError for one without slides and for options that make no sense."""
-    check_places(config)
+    """Walk the folder, or read OUT's list. Raises UsageError for no slides and for options that make no sense."""
+    check_places(config.source, config.out)
     table = read_mpp_csv(config.mpp_csv) if config.mpp_csv else None
     if config.mpp is not None:
         check_mpp_option(config.mpp)
-    found = find_slides(config.source, config.out)
-    ignored = [f"{readable(str(one.path))}: {one.reason}" for one in found.ignored]
-    if not found.slides:
-        raise UsageError(
-            f"{config.source}: no slides in it; give a slide, or a folder that holds some"
-            + "".join(f"; {sentence}" for sentence in ignored[:3])
-        )
+    listed = read_list(config.out) if config.shard or config.pending else None
+    if listed is None:
+        slides, ignored = walk(config.source, config.out)
+    else:
+        slides, ignored = place_in(config.source, listed), ()
     unmatched: list[str] = []
     if table is not None:
-        unmatched = table.unmatched(found.names)
-        table = table.for_slides(found.names)
+        names = tuple(slide.name for slide in slides)
+        unmatched = table.unmatched(names)
+        table = table.for_slides(names)
     shard = config.shard or Shard(0, 1)
     tasks = []
-    for slide in found.slides[shard.index :: shard.count]:
-        said = resolution_for(slide.name, table, config.mpp)
+    for slide in slides[shard.index :: shard.count]:
         place = slide_place(config.out, slide.name)
+        if config.pending and read_state(place.folder) is not None:
+            continue
+        said = resolution_for(slide.name, table, config.mpp)
         tasks.append(SlideTask(slide, said, place, basis(config, method, said)))
-    return Work(tuple(tasks), len(found.slides), tuple(ignored), tuple(unmatched))
+    return Work(tuple(tasks), slides, ignored, tuple(unmatched))
 
 
-def check_places(config: RunConfig) -> None:
+def walk(source: Path, out: Path) -> tuple[tuple[SlidePath, ...], tuple[str, ...]]:
+    """Slides of IN, sorted by name, and a sentence for each thing passed over. Raises UsageError if there are none."""
+    check_places(source, out)
+    found = find_slides(source, out)
+    ignored = tuple(f"{readable(str(one.path))}: {one.reason}" for one in found.ignored)
+    if not found.slides:
+        raise UsageError(
+            f"{source}: no slides in it; give a slide, or a folder that holds some"
+            + "".join(f"; {sentence}" for sentence in ignored[:3])
+        )
+    return found.slides, ignored
+
+
+def check_places(source: Path, out: Path) -> None:
     """Raises UsageError unless IN exists and OUT is a folder, or can become one, that is not IN."""
-    if not config.source.exists():
-        raise UsageError(f"{config.source}: no such file or folder; give a slide or a folder of slides")
-    if config.out.exists() and not config.out.is_dir():
-        raise UsageError(f"{config.out}: is a file; give a folder for the results")
-    source, out = config.source.resolve(), config.out.resolve()
-    if source == out:
-        raise UsageError(f"{config.out}: is the folder of the slides; give another one for the results")
-    if out in source.parents:
-        raise UsageError(f"{config.source}: lies in {config.out}, where the results go; give another folder")
+    if not source.exists():
+        raise UsageError(f"{source}: no such file or folder; give a slide or a folder of slides")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; give a folder for the results")
+    real_source, real_out = source.resolve(), out.resolve()
+    if real_source == real_out:
+        raise UsageError(f"{out}: is the folder of the slides; give another one for the results")
+    if real_out in real_source.parents:
+        raise UsageError(f"{source}: lies in {out}, where the results go; give another folder")
 
 
 def basis(config: RunConfig, method: Method, said: Resolution) -> Basis:
@@ -172,6 +191,9 @@ def judge(task: SlideTask, overwrite: bool) -> Verdict:
     state = read_state(task.place.folder)
     if state is None:
         return Verdict(True, "new")
+    if state.status in ("done", "partial") and not os.path.lexists(task.slide.path):
+        # of the list, and taken away since: results must not give way to a slide that cannot be read
+        return Verdict(False, f"{state.status} before; the slide itself is gone", state.status)
     if overwrite:
         return Verdict(True, f"is {state.status}, but --overwrite was given", state.status)
     if state.status != "done":

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,61 @@ def test_shards_and_merge(slides: Path, tmp_path: Path, method: FakeMethod) -> N
     assert f"gloinone merge {out}" in result.stdout
     assert method.seen == ["b [red]x[/red].tif"]
     assert not (out / "summary.csv").exists()
+    merged = CliRunner().invoke(program, ["merge", str(out)])
+    assert merged.exit_code == 1
+    assert "2 slides in the tables: 1 done, 1 pending" in merged.stdout
     call(slides, out, "--mpp", 0.5, "--shard", "0/2")
     merged = CliRunner().invoke(program, ["merge", str(out)])
     assert merged.exit_code == 0
+    assert merged.stdout == f"{out}: 2 slides in the tables: 2 done\n"
     assert [row["slide"] for row in read_rows(out / "summary.csv")] == ["a.svs", "b [red]x[/red].tif"]
     (slides / "a.svs").write_text("torn")
     assert call(slides, out, "--mpp", 0.5, "--shard", "0/2").exit_code == 1
     assert CliRunner().invoke(program, ["merge", str(out)]).exit_code == 1
+
+
+def test_the_line_that_merge_prints_runs_the_pending(
+    tmp_path: Path, method: FakeMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / os.fsdecode(b"it's caf\xe9"), tmp_path / "out"
+    for name in ("a.tif", "b.tif"):
+        write_slide_file(source / name)
+    monkeypatch.setattr("sys.argv", ["gloinone", "run", str(source), str(out), "--mpp=0.5", "--shard", "1/2"])
+    call(source, out, "--mpp=0.5", "--shard", "1/2")
+    line = CliRunner().invoke(program, ["merge", str(out)]).stdout_bytes.splitlines()[-1]
+    gloinone, *words = (os.fsdecode(word) for word in shell_words(line))
+    assert gloinone == "gloinone"
+    result = CliRunner().invoke(program, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert method.seen == ["b.tif", "a.tif"]
+    assert read_rows(out / "summary.csv")[0]["mpp"] == 0.5
+
+
+def shell_words(line: bytes) -> list[bytes]:
+    """As a shell takes them apart."""
+    script = b"for word in " + line + b'; do printf "%s\\0" "$word"; done'
+    return subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout.split(b"\0")[:-1]
+
+
+def test_the_list(slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def call_list(*options: str) -> click.testing.Result:
+        return CliRunner().invoke(program, ["list", str(slides), str(out), *options])
+
+    result = call_list()
+    assert result.exit_code == 0
+    assert result.stdout == f"{out / 'slides.txt'}: 2 slides\n"
+    assert result.stderr == ""
+    written = (out / "slides.txt").read_bytes()
+    write_slide_file(slides / "0.tif")
+    result = call_list()
+    assert result.stdout == f"{out / 'slides.txt'}: 2 slides, from before\n"
+    assert "1 slides of" in result.stderr
+    assert (out / "slides.txt").read_bytes() == written
+    assert "3 slides\n" in call_list("--again").stdout
+    (tmp_path / "empty").mkdir()
+    assert CliRunner().invoke(program, ["list", str(tmp_path / "empty"), str(out)]).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -189,8 +238,8 @@ def test_options_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cli_run, "run", note)
     options = (
         "--device cuda:1 --mpp 0.3 --mpp-csv t.csv --min-score 0.4 --shape ellipse --keep-nonglomerular --no-crops "
-        "--no-masks --overwrite --xml-beside-slide --shard 1/3 --models m1 --models m2 --detector d --classifier c "
-        "--segmenter s"
+        "--no-masks --overwrite --xml-beside-slide --shard 1/3 --pending --models m1 --models m2 "
+        "--detector d --classifier c --segmenter s"
     )
     assert call("in", "out", *options.split()).exit_code == 0
     save, shard = given.pop("save"), given.pop("shard")
@@ -198,7 +247,7 @@ def test_options_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (shard.index, shard.count) == (1, 3)
     expected = {
         "source": Path("in"), "out": Path("out"), "mpp": 0.3, "mpp_csv": Path("t.csv"), "overwrite": True,
-        "xml_beside_slide": True, "device": "cuda:1", "min_score": 0.4, "keep_nonglomerular": True,
+        "xml_beside_slide": True, "pending": True, "device": "cuda:1", "min_score": 0.4, "keep_nonglomerular": True,
         "models": (Path("m1"), Path("m2")), "detector": "d", "classifier": "c", "segmenter": "s",
     }  # fmt: skip
     given.pop("arguments")

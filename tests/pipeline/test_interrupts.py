@@ -51,13 +51,29 @@ def test_not_entered_it_changes_nothing() -> None:
         assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_second_signal_ends_the_process(repository: Path) -> None:
+def test_a_signal_that_comes_twice_at_once_is_one() -> None:
+    tidied = []
+
+    def work(interrupts: Interrupts) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            tidied.append(True)
+
+    with pytest.raises(Interrupted), Interrupts() as entered:
+        work(entered)
+    assert tidied
+
+
+def test_a_second_signal_ends_the_process(repository: Path) -> None:
     program = (
-        "import os, signal\n"
-        "from gloinone.pipeline.interrupts import Interrupts\n"
+        "import os, signal, time\n"
+        "from gloinone.pipeline.interrupts import SAME_S, Interrupts\n"
         "with Interrupts() as i, i.shield():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('still here', flush=True)\n"
+        "    time.sleep(SAME_S + 0.1)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('not here', flush=True)\n"
     )

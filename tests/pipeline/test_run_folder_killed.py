@@ -1,34 +1,17 @@
 """Runs in processes of their own: killed at any moment, interrupted, and two at once on one OUT."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-import folder_fakes
 import pytest
-from folder_fakes import FakeMethod, run, tree, unfinished, write_slide_file
+from folder_fakes import FakeMethod, line_of, run, start, tree, unfinished, write_slide_file
 
 from gloinone.pipeline.state import read_state
 
 EDITED = b"<Annotations/>"
-
-
-def start(slides: Path, out: Path, pause_s: float, *more: str) -> "subprocess.Popen[str]":
-    fakes = Path(folder_fakes.__file__)
-    program = [sys.executable, str(fakes), str(slides), str(out), str(pause_s), *more]
-    env = {**os.environ, "PYTHONPATH": str(fakes.parents[1])}
-    return subprocess.Popen(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def line_of(process: "subprocess.Popen[str]") -> str:
-    """The next slide that is at work."""
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 @pytest.mark.slow

@@ -1,0 +1,42 @@
+"""gloinone list: the slides that shards divide among them, written down once."""
+
+from pathlib import Path
+
+import click
+
+from gloinone.cli.errors import verbose_option
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("out", metavar="OUT", type=_PATH)
+@click.option("--again", is_flag=True, help="Write another list in place of the one that is there.")
+@verbose_option
+def command(source: Path, out: Path, again: bool, verbose: bool) -> None:
+    """Write OUT/slides.txt, a line per slide of IN.
+
+    Runs by --shard divide that list among them and do not walk IN again, so that slides may be added meanwhile. A
+    list that is there stays as it is. Without this command the first shard writes the list.
+
+    Example: gloinone list slides/ out/
+    """
+    from gloinone.pipeline.atomic import check_writable
+    from gloinone.pipeline.layout import SLIDE_LIST
+    from gloinone.pipeline.slide_list import read_list, write_list
+    from gloinone.pipeline.tasks import walk
+
+    slides, ignored = walk(source, out)
+    check_writable(out)
+    written = write_list(source, out, slides, again)
+    listed = {slide.name for slide in read_list(out) or ()}
+    shown = click.format_filename(out / SLIDE_LIST)
+    click.echo(f"{shown}: {len(listed)} slides{'' if written else ', from before'}")
+    for sentence in ignored:
+        click.echo(f"ignored {sentence}", err=True)
+    if added := len({slide.name for slide in slides} - listed):
+        click.echo(
+            f"{added} slides of {click.format_filename(source)} are not in it; --again lists them too",
+            err=True,
+        )

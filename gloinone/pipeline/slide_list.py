@@ -1,0 +1,92 @@
+"""OUT/slides.txt: the slides that shards divide among them, found once.
+
+A folder that grows while shards run therefore shifts nothing. A line per slide, each a JSON object: no name can
+break a line, and bytes that are no Unicode survive as escapes. Paths are relative to IN, because IN may be mounted
+elsewhere on another machine.
+"""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gloinone.errors import OutputError, UsageError
+from gloinone.pipeline.atomic import reason, write_atomic
+from gloinone.pipeline.claims import Claims
+from gloinone.pipeline.layout import CLAIMS, SLIDE_LIST
+from gloinone.slide.discover import SlidePath
+
+POLL_S = 0.2
+ANEW = "write another with `gloinone list --again`"
+
+
+def write_list(source: Path, out: Path, slides: Sequence[SlidePath], again: bool = False) -> bool:
+    """Write the list unless there is one, or in any case ``again``; False if it was there.
+
+    Of several processes that come at once one writes. Raises OutputError.
+    """
+    path = out / SLIDE_LIST
+    data = "".join(_line(source, slide) + "\n" for slide in slides).encode("ascii")
+    while again or not path.exists():
+        with Claims(out / CLAIMS).hold("list", SLIDE_LIST) as claim:
+            if claim is not None and (again or not path.exists()):
+                write_atomic(path, data)
+                return True
+        time.sleep(POLL_S)
+    return False
+
+
+def read_list(out: Path) -> tuple[SlidePath, ...] | None:
+    """The list's slides, with paths relative to IN; None without a list. Raises UsageError if it is damaged."""
+    path = out / SLIDE_LIST
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({reason(error)}); mend that and run again") from error
+    slides = []
+    for number, line in enumerate(lines, 1):
+        try:
+            slides.append(_parse(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}, line {number}: cannot be understood; {ANEW}") from error
+    return tuple(slides)
+
+
+def place_in(source: Path, slides: Sequence[SlidePath]) -> tuple[SlidePath, ...]:
+    """The list's slides as they lie in IN.
+
+    Raises UsageError if not one is there: then it is the folder that is missing, and no slide must fail for it.
+    """
+    placed = tuple(
+        replace(slide, path=source / slide.path, files=tuple(source / file for file in slide.files))
+        for slide in slides
+    )
+    if placed and not any(os.path.lexists(slide.path) for slide in placed):
+        raise UsageError(
+            f"{source}: holds none of the {len(placed)} slides of {SLIDE_LIST}; give the folder of which that list "
+            f"was made, or {ANEW}"
+        )
+    return placed
+
+
+def _line(source: Path, slide: SlidePath) -> str:
+    return json.dumps(
+        {
+            "slide": slide.name,
+            "path": str(slide.path.relative_to(source)),
+            "files": [str(file.relative_to(source)) for file in slide.files],
+            "walked": slide.walked,
+        }
+    )
+
+
+def _parse(line: bytes) -> SlidePath:
+    said = json.loads(line)
+    files = tuple(Path(file) for file in said["files"])
+    if not isinstance(said["slide"], str) or not files:
+        raise ValueError("no slide")
+    return SlidePath(Path(said["path"]), said["slide"], bool(said["walked"]), files)
