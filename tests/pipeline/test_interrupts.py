@@ -51,33 +51,26 @@ def test_not_entered_it_changes_nothing() -> None:
         assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_that_comes_twice_at_once_is_one() -> None:
-    tidied = []
+TWICE = """
+import os, signal, sys, time
+from gloinone.pipeline.interrupts import SAME_S, Interrupted, Interrupts
+try:
+    with Interrupts() as interrupts, interrupts.shield():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("after the first", flush=True)
+        time.sleep(float(sys.argv[1]) * SAME_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("after the second", flush=True)
+except Interrupted:
+    sys.exit(3)
+"""
 
-    def work(interrupts: Interrupts) -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            tidied.append(True)
 
-    with pytest.raises(Interrupted), Interrupts() as entered:
-        work(entered)
-    assert tidied
+def test_a_second_signal_ends_the_process_unless_it_is_the_first_again(repository: Path) -> None:
+    def outcome(pause: str) -> tuple[int, list[str]]:
+        call = [sys.executable, "-c", TWICE, pause]
+        done = subprocess.run(call, cwd=repository, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()
 
-
-def test_a_second_signal_ends_the_process(repository: Path) -> None:
-    program = (
-        "import os, signal, time\n"
-        "from gloinone.pipeline.interrupts import SAME_S, Interrupts\n"
-        "with Interrupts() as i, i.shield():\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print('still here', flush=True)\n"
-        "    time.sleep(SAME_S + 0.1)\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print('not here', flush=True)\n"
-    )
-    call = [sys.executable, "-c", program]
-    done = subprocess.run(call, cwd=repository, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGTERM
-    assert done.stdout == "still here\n"
+    assert outcome("1.1") == (-signal.SIGTERM, ["after the first"])
+    assert outcome("0") == (3, ["after the first", "after the second"])

@@ -10,7 +10,7 @@ from folder_fakes import FakeMethod, line_of, read_rows, run, start, tree, unfin
 from gloinone.errors import UsageError
 from gloinone.pipeline.merge import PENDING, merge
 from gloinone.pipeline.run_record import arguments_for_pending
-from gloinone.pipeline.slide_list import read_list, write_list
+from gloinone.pipeline.slide_list import place_in, read_list, write_list
 from gloinone.pipeline.tasks import Shard, walk
 
 ODD_NAMES = [
@@ -67,8 +67,9 @@ def test_shards_that_die_overlap_and_see_the_folder_grow(tmp_path: Path) -> None
     assert PENDING in (out / "report.html").read_text()
 
     method = FakeMethod()
-    run(slides, out, method, pending=True)
-    assert method.seen == ["d.tif", "f.tif"], "neither the failed slide nor the new one"
+    outcome = run(slides, out, method, pending=True)
+    assert outcome.statuses == {"d.tif": "done", "f.tif": "done"}, "neither the failed slide nor the new one"
+    assert method.seen == ["d.tif", "f.tif"]
     assert statuses(out) == statuses(whole)
     assert outputs(out) == outputs(whole)
     merge(out)
@@ -102,8 +103,9 @@ def test_a_list_survives_any_name_and_another_mount(tmp_path: Path) -> None:
     assert {len(slide.files) for slide in slides} == {1, 2}, "of the index and its picture"
     assert write_list(source, out, slides)
     assert len((out / "slides.txt").read_bytes().splitlines()) == len(slides)
-    source.rename(tmp_path / "elsewhere")
-    run(tmp_path / "elsewhere", out, shard=Shard(0, 1))
+    elsewhere = source.rename(tmp_path / "elsewhere")
+    assert place_in(elsewhere, read_list(out) or ()) == walk(elsewhere, out)[0]
+    run(elsewhere, out, shard=Shard(0, 1))
     assert [row["status"] for row in read_or_merge(out)] == ["done"] * len(ODD_NAMES) + ["failed"]
 
 
