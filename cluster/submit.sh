@@ -66,7 +66,8 @@ out=$(realpath -- "${places[1]}")
 here=$(dirname -- "$(realpath -- "$0")")
 
 if [ -n "$program" ]; then
-  command=("$(command -v -- "$program")") || stop "$program: no such program"
+  found=$(command -v -- "$program") || stop "$program: no such program"
+  command=("$(realpath -s -- "$found")")
 else
   runtime=$(command -v apptainer || command -v singularity) || stop "no apptainer here; try: module load apptainer"
   [ -f "$sif" ] || stop "$sif: no such image; docs/cluster.md says how to make it, --sif where it lies"

@@ -1,0 +1,50 @@
+"""The Snakemake workflow of cluster/, run on this machine without SLURM and image: the rules and what they hang on."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from folder_fakes import read_rows, write_slide_file
+
+pytestmark = [pytest.mark.container, pytest.mark.skipif(not shutil.which("snakemake"), reason="no snakemake")]
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = f"""#!{sys.executable}
+import sys
+sys.path[:0] = ["{ROOT}", "{ROOT}/tests"]
+from folder_fakes import FakeMethod
+from gloinone.cli import run
+from gloinone.cli.main import main
+run.networks = lambda options: FakeMethod()
+main()
+"""
+
+
+def test_the_workflow_runs_the_shards_and_merges(tmp_path: Path) -> None:
+    slides, out, program = tmp_path / "in", tmp_path / "out", tmp_path / "bin" / "gloinone"
+    for name in ("a.tif", "b c.tif", "d.tif"):
+        write_slide_file(slides / name)
+    program.parent.mkdir()
+    program.write_text(FAKE)
+    program.chmod(0o755)
+
+    def work(*further: str) -> int:
+        program_and_rules = ("snakemake", "--snakefile", str(ROOT / "cluster/Snakefile"), "--cores", "1")
+        settings = (f"slides={slides}", f"out={out}", "slides_per_task=2", "options=--mpp 0.5")
+        return subprocess.run(
+            [*program_and_rules, *further, "--config", *settings],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            check=False,
+        ).returncode
+
+    assert work() == 0
+    assert {path.name for path in (out / "runs").iterdir()} == {"0-of-2.json", "1-of-2.json"}
+    assert {row["status"] for row in read_rows(out / "summary.csv")} == {"done"}
+    (slides / "d.tif").write_text("torn")
+    assert work("--forcerun", "shard") == 1, "a slide failed"
+    assert [row["status"] for row in read_rows(out / "summary.csv")] == ["done", "done", "failed"]
