@@ -187,6 +187,7 @@ def _status_notes(summary: Mapping[str, Row], only: frozenset[str]) -> list[str]
     for status, so in (
         ("failed", "not scored"),
         ("skipped", "not scored"),
+        ("pending", "not scored"),
         ("partial", "scored as they are"),
     ):
         names = [

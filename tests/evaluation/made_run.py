@@ -1,7 +1,7 @@
 """The OUT of a run and its truth, made by hand: slides of 1 um/px with round glomeruli of 50 px."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,10 @@ def write_truth(
 
 
 def write_run(
-    out: Path, slides: dict[str, Sequence[Found]], tissue_mm2: float = 1.0, failed: Sequence[str] = ()
+    out: Path,
+    slides: dict[str, Sequence[Found]],
+    tissue_mm2: float = 1.0,
+    unsettled: Mapping[str, str] | None = None,
 ) -> None:
     """Tables and masks; the mask of each glomerulus is its circle."""
     summary = []
@@ -78,7 +81,8 @@ def write_run(
         (folder / "glomeruli.csv").write_bytes(csv_bytes(GLOMERULI, glomeruli))
         facts = {"slide": name, "status": "done", "mpp": 1.0, "tissue_mm2": tissue_mm2}
         summary.append(make_row(SUMMARY, facts | {"width_px": SIZE[0], "height_px": SIZE[1]}))
-    summary += [make_row(SUMMARY, {"slide": name, "status": "failed"}) for name in failed]
+    for name, status in (unsettled or {}).items():
+        summary.append(make_row(SUMMARY, {"slide": name, "status": status}))
     (out / "summary.csv").write_bytes(csv_bytes(SUMMARY, summary))
 
 

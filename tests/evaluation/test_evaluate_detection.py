@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> tuple[Path, Path]:
         "deep/b.tif": [Found(1000, 0.6, 0.2, "solidified")],
         "c.tif": [],
     }
-    write_run(out, slides, failed=["broken.tif"])
+    write_run(out, slides, unsettled={"broken.tif": "failed", "later.tif": "pending"})
     left = out / "slides" / "broken.tif"  # of an earlier run
     left.mkdir()
     (left / "circles.csv").write_bytes((out / "slides" / "c.tif" / "circles.csv").read_bytes())
@@ -132,6 +132,7 @@ def test_whatever_is_not_scored_is_named(run: tuple[Path, Path]) -> None:
     notes = "\n".join(load_run(*run, groups=Groups({"a.tif": "p1"})).notes)
     assert "no truth for (1, not scored): c.tif" in notes
     assert "slides that are failed (1, not scored): broken.tif" in notes
+    assert "slides that are pending (1, not scored): later.tif" in notes
     assert "truth without a result (2, its glomeruli count nowhere): broken.geojson, unread.geojson" in notes
     assert "not in --groups (1, each taken for a patient of its own): deep/b.tif" in notes
 
