@@ -21,7 +21,14 @@ class SlideError(GloInOneError):
 
 
 class SlideUnreadableError(SlideError):
-    """The file is no slide, is damaged, or is refused by the library that reads it."""
+    """The file is no slide, is damaged, or is refused by the library that reads it.
+
+    ``quoted``: what stands in brackets in the message and is not ours; a library may repeat a path or a header.
+    """
+
+    def __init__(self, message: str, quoted: str = "") -> None:
+        super().__init__(message)
+        self.own_words = message.replace(f" ({quoted})", "") if quoted else message
 
 
 class ResolutionError(SlideError):

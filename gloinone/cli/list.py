@@ -13,8 +13,11 @@ _PATH = click.Path(path_type=Path)
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("out", metavar="OUT", type=_PATH)
 @click.option("--again", is_flag=True, help="Write another list in place of the one that is there.")
+@click.option(
+    "--pseudonyms", metavar="KEY.csv", type=_PATH, help="Call slides S0001 ..., as in `gloinone run`."
+)
 @verbose_option
-def command(source: Path, out: Path, again: bool, verbose: bool) -> None:
+def command(source: Path, out: Path, again: bool, pseudonyms: Path | None, verbose: bool) -> None:
     """Write OUT/slides.txt, a line per slide of IN.
 
     Runs by --shard divide that list among them and do not walk IN again, so that slides may be added meanwhile. A
@@ -24,12 +27,18 @@ def command(source: Path, out: Path, again: bool, verbose: bool) -> None:
     """
     from gloinone.pipeline.atomic import check_writable
     from gloinone.pipeline.layout import SLIDE_LIST
+    from gloinone.pipeline.pseudonyms import give_pseudonyms, rename
+    from gloinone.pipeline.run_record import check_naming
     from gloinone.pipeline.slide_list import read_list, write_list
-    from gloinone.pipeline.tasks import walk
+    from gloinone.pipeline.tasks import IGNORED, counted, walk
 
+    check_naming(out, pseudonyms is not None)
     slides, ignored = walk(source, out)
+    if pseudonyms is not None:
+        slides = rename(slides, give_pseudonyms(pseudonyms, source, out, [slide.name for slide in slides]))
+        ignored = counted(ignored, IGNORED)
     check_writable(out)
-    written = write_list(source, out, slides, again)
+    written = write_list(source, out, slides, again, hide_paths=pseudonyms is not None)
     listed = {slide.name for slide in read_list(out) or ()}
     shown = click.format_filename(out / SLIDE_LIST)
     click.echo(f"{shown}: {len(listed)} slides{'' if written else ', from before'}")

@@ -1,5 +1,6 @@
 """``gloinone run``: the main job, on a slide or a folder of slides."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,12 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Every Nth slide of OUT/slides.txt from the I-th on, from 0; then: merge.",
 )
 @click.option("--pending", is_flag=True, help="Only slides that no run has come to the end of yet.")
+@click.option(
+    "--pseudonyms",
+    metavar="KEY.csv",
+    type=_PATH,
+    help="Call slides S0001 ... in all that is written; KEY.csv, outside IN and OUT, holds which is which.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and why; write nothing.")
 @click.option("--log-json", type=_PATH, help="Append an object per event to this file.")
 @click.option("--models", type=_PATH, multiple=True, help="Folder of models, searched first; may repeat.")
@@ -82,6 +89,7 @@ def command(ctx: click.Context, /, source: Path, out: Path, **options: Any) -> N
     """
     from gloinone.cli.log import set_up_log
 
+    options["arguments"] = arguments_for_record(ctx)
     config, method = run_config(source, out, options), networks(options)
     if options["dry_run"]:
         dry_run(config, method)
@@ -92,8 +100,6 @@ def command(ctx: click.Context, /, source: Path, out: Path, **options: Any) -> N
 
 def run_config(source: Path, out: Path, options: dict[str, Any]) -> "RunConfig":
     """What is to be done with the slides."""
-    import sys
-
     from gloinone.pipeline.save import SaveOptions
     from gloinone.pipeline.tasks import RunConfig
 
@@ -107,8 +113,24 @@ def run_config(source: Path, out: Path, options: dict[str, Any]) -> "RunConfig":
         xml_beside_slide=options["xml_beside_slide"],
         shard=options["shard"],
         pending=options["pending"],
-        arguments=tuple(sys.argv[1:]),
+        pseudonyms=options["pseudonyms"],
+        arguments=options["arguments"],
     )
+
+
+def arguments_for_record(ctx: click.Context) -> tuple[str, ...]:
+    """As typed; with --pseudonyms only what cannot be a name: which options were given, numbers and choices."""
+    if ctx.params["pseudonyms"] is None:
+        return tuple(sys.argv[1:])
+    words = ["run"]
+    for param in ctx.command.params:
+        if ctx.get_parameter_source(param.name or "") != click.core.ParameterSource.COMMANDLINE:
+            continue
+        words.append(param.opts[0] if isinstance(param, click.Option) else param.make_metavar(ctx))
+        if isinstance(param, click.Option) and not param.is_flag:
+            telling = not isinstance(param.type, (click.Choice, click.types.FloatParamType))
+            words.append("..." if telling else str(ctx.params[param.name]))
+    return tuple(words)
 
 
 def networks(options: dict[str, Any]) -> "Method":
@@ -129,9 +151,11 @@ def networks(options: dict[str, Any]) -> "Method":
 
 def dry_run(config: "RunConfig", method: "Method") -> None:
     """Print the slides, and what a run would do with each."""
+    from gloinone.pipeline.run_record import check_naming
     from gloinone.pipeline.tasks import judge, list_work
 
-    work = list_work(config, method)
+    check_naming(config.out, config.hides_names)
+    work = list_work(config, method, keep_names=False)
     verdicts = [(task, judge(task, config.overwrite)) for task in work.tasks]
     for task, verdict in verdicts:
         click.echo(f"{'to do' if verdict.todo else 'done ':<6} {task.name} ({verdict.why})")

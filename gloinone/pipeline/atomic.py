@@ -19,13 +19,18 @@ FOREIGN_AGE_S = 86_400
 """An unfinished file of another machine is taken for abandoned after a day."""
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Put a file in its place, whole, and make its folder; raises OutputError and leaves what was there."""
+def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Put a file in its place, whole, and make its folder; raises OutputError and leaves what was there.
+
+    ``mode``: its permissions, where they are not to be the usual ones.
+    """
     beside = path.parent / unfinished_name()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with beside.open("xb") as stream:
+                if mode is not None:
+                    os.fchmod(stream.fileno(), mode)  # while there is nothing in it to read
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -56,6 +56,8 @@ class Finishing:
     xml_beside_slide: bool
     shield: Callable[[], contextlib.AbstractContextManager[None]]
     """No signal interrupts what is done in it."""
+    words_of: Callable[[Exception], str]
+    """What may be written down of an error."""
 
 
 def analyse_slide(
@@ -129,7 +131,8 @@ def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log:
         if account.status in ("done", "partial"):
             return _put_in_place(task, folder, account, how, log)
     except (OSError, OutputError) as error:
-        account = account_without_result(task, "failed", f"results cannot be written ({error})", None)
+        why = f"results cannot be written ({how.words_of(error)})"
+        account = account_without_result(task, "failed", why, None)
     empty(folder)
     return _put_in_place(task, folder, account, how, log)
 

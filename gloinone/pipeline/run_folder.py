@@ -10,6 +10,7 @@ from gloinone.errors import GloInOneError, OutputError, SlideSkippedError
 from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
 from gloinone.pipeline.claims import Claim, Claims
 from gloinone.pipeline.exchange import begin, discard, repair, unfinished_keys
+from gloinone.pipeline.faults import log_fault, words_of
 from gloinone.pipeline.interrupts import Interrupted, Interrupts
 from gloinone.pipeline.layout import CLAIMS
 from gloinone.pipeline.merge import merge
@@ -23,7 +24,7 @@ from gloinone.pipeline.one_slide import (
     settle,
 )
 from gloinone.pipeline.progress import Progress, Silent
-from gloinone.pipeline.run_record import now, record_path, write_record
+from gloinone.pipeline.run_record import check_naming, now, record_path, write_record
 from gloinone.pipeline.slide_list import write_list
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
 from gloinone.pipeline.state import State, read_state, stamp_state
@@ -64,10 +65,11 @@ def run_folder(
     Raises UsageError, WeightsError or OutputError if the run cannot start.
     """
     started = now()
+    check_naming(config.out, config.hides_names)
     work = list_work(config, method)
     check_writable(config.out)
     if config.shard is not None:
-        write_list(config.source, config.out, work.slides)
+        write_list(config.source, config.out, work.slides, hide_paths=config.hides_names)
         work = list_work(config, method)  # of the list, which another shard may have written first
     if config.xml_beside_slide:
         check_writable(config.source if config.source.is_dir() else config.source.parent)
@@ -134,7 +136,12 @@ class _Run:
         self.claims = Claims(config.out / CLAIMS)
         self.outcome = Outcome()
         self.tasks: tuple[SlideTask, ...] = ()
-        self._finishing = Finishing(lambda: method.device, config.xml_beside_slide, interrupts.shield)
+        self._finishing = Finishing(
+            lambda: method.device,
+            config.xml_beside_slide,
+            interrupts.shield,
+            lambda error: words_of(error, config),
+        )
         self._analyse: Analyse | None = None
         self._at_start: dict[str, tuple[int, int] | None] = {}
 
@@ -235,13 +242,10 @@ class _Run:
         except SlideSkippedError as error:
             return account_without_result(task, "skipped", str(error), None)
         except GloInOneError as error:
-            why = str(error)
-        except OSError as error:
-            why = f"{reason(error)} ({error.filename or type(error).__name__})"
-            logger.error("%s", why, exc_info=True)
-        except Exception as error:  # the one boundary around a slide
-            why = f"a fault of the program, {type(error).__name__}: {error}; its traceback is in log.txt"
-            logger.error("%s: %s", task.name, why, exc_info=True)
+            why = words_of(error, self.config)
+        except Exception as error:  # noqa: BLE001 - the one boundary around a slide; log_fault logs it
+            why = words_of(error, self.config)
+            log_fault(task.name, why, error, self.config)
         return account_without_result(task, "failed", why, seen[0] if seen else None)
 
     def _load(self) -> Analyse:
@@ -255,7 +259,7 @@ class _Run:
 
     def _cannot_record(self, task: SlideTask, error: OSError | OutputError) -> None:
         """Not even the failure can be written down: count it, and end the run if OUT takes nothing more."""
-        why = f"cannot be recorded: {error}"
+        why = f"cannot be recorded: {words_of(error, self.config)}"
         log_end(task.name, "failed", why)
         self._count(task, "failed", why)
         try:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import gloinone
+from gloinone.errors import UsageError
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.pipeline.layout import RUN, RUNS
 from gloinone.pipeline.state import State
 from gloinone.pipeline.tasks import Method, RunConfig
 
 FORMAT = 1
+TRAINED_ON = ("training_data", "split")
+"""Of a model's card: they may name slides and folders of the same hospital."""
 PROGRAM = "gloinone"
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "openslide-python", "openslide-bin")
 
@@ -46,11 +49,12 @@ def write_record(
         "exit_status": exit_status,
         "started": started,
         "finished": None if exit_status is None else now(),
+        "pseudonyms": config.hides_names,
         "arguments": list(config.arguments),
         "settings": {**method.settings, **asdict(config.save), "mpp": config.mpp},
         "shard": None if config.shard is None else asdict(config.shard),
         "device": method.device or ", ".join(sorted({state.device for state in states} - {""})),
-        "models": dict(method.cards),
+        "models": {task: _card(card, config.hides_names) for task, card in method.cards.items()},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": _versions(),
@@ -81,6 +85,21 @@ def arguments_for_pending(out: Path) -> tuple[str, ...]:
         elif argument.startswith("--shard=") or argument == "--pending":
             del arguments[place]
     return ("run", "--pending", *(arguments[1:] or ("IN", str(out))))
+
+
+def check_naming(out: Path, hides_names: bool) -> None:
+    """Raises UsageError where OUT names slides in one way and this run would in the other."""
+    if any(bool(record.get("pseudonyms")) != hides_names for record in read_records(out)):
+        raise UsageError(
+            f"{out}: holds results under the slides' own names; with --pseudonyms give another folder"
+            if hides_names
+            else f"{out}: its slides bear pseudonyms; pass the same --pseudonyms, or give another folder"
+        )
+
+
+def _card(card: Mapping[str, object], hides_names: bool) -> Mapping[str, object]:
+    """What is recorded of a model; with pseudonyms not the names of the slides it was trained on."""
+    return {key: value for key, value in card.items() if not (hides_names and key in TRAINED_ON)}
 
 
 def _status(exit_status: int | None) -> str:

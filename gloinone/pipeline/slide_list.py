@@ -22,12 +22,17 @@ POLL_S = 0.2
 ANEW = "write another with `gloinone list --again`"
 
 
-def write_list(source: Path, out: Path, slides: Sequence[SlidePath], again: bool = False) -> bool:
+def write_list(
+    source: Path, out: Path, slides: Sequence[SlidePath], again: bool = False, hide_paths: bool = False
+) -> bool:
     """Write the list unless there is one, or in any case ``again``; False if it was there.
 
-    Of several processes that come at once one writes. Raises OutputError.
+    Of several processes that come at once one writes. ``hide_paths``: names, which are pseudonyms, stand for paths.
+    Raises OutputError.
     """
     path = out / SLIDE_LIST
+    if hide_paths:
+        slides = [SlidePath(source / s.name, s.name, s.walked, (source / s.name,)) for s in slides]
     data = "".join(_line(source, slide) + "\n" for slide in slides).encode("ascii")
     while again or not path.exists():
         with Claims(out / CLAIMS).hold("list", SLIDE_LIST) as claim:
@@ -56,13 +61,17 @@ def read_list(out: Path) -> tuple[SlidePath, ...] | None:
     return tuple(slides)
 
 
-def place_in(source: Path, slides: Sequence[SlidePath]) -> tuple[SlidePath, ...]:
-    """The list's slides as they lie in IN.
+def place_in(
+    source: Path, slides: Sequence[SlidePath], found: Sequence[SlidePath] = ()
+) -> tuple[SlidePath, ...]:
+    """The list's slides as they lie in IN; those of a name that was ``found`` there as they were.
 
     Raises UsageError if not one is there: then it is the folder that is missing, and no slide must fail for it.
     """
+    by_name = {slide.name: slide for slide in found}
     placed = tuple(
-        replace(slide, path=source / slide.path, files=tuple(source / file for file in slide.files))
+        by_name.get(slide.name)
+        or replace(slide, path=source / slide.path, files=tuple(source / file for file in slide.files))
         for slide in slides
     )
     if placed and not any(os.path.lexists(slide.path) for slide in placed):

@@ -1,7 +1,7 @@
 """What a run is asked to do, and for each slide whether there is something to do, and why."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +9,7 @@ from typing import Protocol
 import gloinone
 from gloinone.errors import UsageError
 from gloinone.pipeline.layout import SlidePlace, slide_place
+from gloinone.pipeline.pseudonyms import give_pseudonyms, rename
 from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.slide_list import place_in, read_list
 from gloinone.pipeline.state import Basis, InputPrint, Json, print_input, read_state
@@ -21,6 +22,9 @@ from gloinone.slide.resolution import (
     read_mpp_csv,
     resolution_for,
 )
+
+IGNORED = "things in the folder of the slides are passed over"
+UNMATCHED = "rows of --mpp-csv belong to no slide"
 
 Analyse = Callable[[Slide, Callable[[int, int], None]], SlideResult]
 """The method: an open slide, and whom to tell of (tiles done, tiles in all)."""
@@ -82,8 +86,22 @@ class RunConfig:
     """Of the slides in OUT's list, which the first shard writes if there is none."""
     pending: bool = False
     """Only slides of which nothing is known yet, not even that they failed; of OUT's list if there is one."""
+    pseudonyms: Path | None = None
+    """The key: slides are called S0001 ... in everything that is written and said."""
     arguments: tuple[str, ...] = ()
-    """As typed, for run.json."""
+    """For run.json: as typed, or, with pseudonyms, without whatever may be a name."""
+
+    def __post_init__(self) -> None:
+        if self.hides_names and self.xml_beside_slide:
+            raise UsageError(
+                "--xml-beside-slide: an XML beside a slide bears the slide's name, which --pseudonyms hides; "
+                "leave one of them out"
+            )
+
+    @property
+    def hides_names(self) -> bool:
+        """Nothing may be written that tells which slide it is."""
+        return self.pseudonyms is not None
 
 
 @dataclass(frozen=True)
@@ -115,14 +133,18 @@ class Work:
     """Rows of --mpp-csv that belong to none of the slides, a sentence each."""
 
 
-def list_work(config: RunConfig, method: Method) -> Work:
-    """Walk the folder, or read OUT's list. Raises UsageError for no slides and for options that make no sense."""
+def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Work:
+    """Walk the folder, or read OUT's list. Raises UsageError for no slides and for options that make no sense.
+
+    What a slide is called is settled here: whatever comes later knows no other name. ``keep_names``: pseudonyms of
+    new slides are added to the key.
+    """
     check_places(config.source, config.out)
     table = read_mpp_csv(config.mpp_csv) if config.mpp_csv else None
     if config.mpp is not None:
         check_mpp_option(config.mpp)
     listed = read_list(config.out) if config.shard or config.pending else None
-    if listed is None:
+    if listed is None or config.hides_names:  # a list of pseudonyms does not say where their slides lie
         slides, ignored = walk(config.source, config.out)
     else:
         slides, ignored = place_in(config.source, listed), ()
@@ -131,15 +153,28 @@ def list_work(config: RunConfig, method: Method) -> Work:
         names = tuple(slide.name for slide in slides)
         unmatched = table.unmatched(names)
         table = table.for_slides(names)
+    resolutions = {slide.name: resolution_for(slide.name, table, config.mpp) for slide in slides}
+    if config.pseudonyms is not None:
+        called = give_pseudonyms(config.pseudonyms, config.source, config.out, resolutions, keep_names)
+        resolutions = {called[name]: said for name, said in resolutions.items()}
+        slides = rename(slides, called)
+        slides = slides if listed is None else place_in(config.source, listed, slides)
+        ignored = counted(ignored, IGNORED)
+        unmatched = list(counted(unmatched, UNMATCHED))
     shard = config.shard or Shard(0, 1)
     tasks = []
     for slide in slides[shard.index :: shard.count]:
         place = slide_place(config.out, slide.name)
         if config.pending and read_state(place.folder) is not None:
             continue
-        said = resolution_for(slide.name, table, config.mpp)
+        said = resolutions.get(slide.name, Resolution())  # one that is gone since it was listed has none
         tasks.append(SlideTask(slide, said, place, basis(config, method, said)))
     return Work(tuple(tasks), slides, ignored, tuple(unmatched))
+
+
+def counted(sentences: Sequence[str], what: str) -> tuple[str, ...]:
+    """In place of sentences that quote names."""
+    return (f"{len(sentences)} {what}; --dry-run without --pseudonyms names them",) if sentences else ()
 
 
 def walk(source: Path, out: Path) -> tuple[tuple[SlidePath, ...], tuple[str, ...]]:

@@ -43,7 +43,9 @@ def decode(path: Path, name: str, header: PlainHeader) -> tuple[Pixels, Mask | N
             if decoded[0].shape[:2] == (header.height, header.width):
                 return decoded
             problem = "its size is not that of its header"
-    raise SlideUnreadableError(f"{name}: a damaged {header.kind} ({problem}); copy or export it again")
+    raise SlideUnreadableError(
+        f"{name}: a damaged {header.kind} ({problem}); copy or export it again", quoted=problem
+    )
 
 
 def _decode_png_or_jpeg(data: bytes, name: str) -> tuple[Pixels, Mask | None]:

@@ -69,7 +69,7 @@ def read_header(path: Path, name: str) -> PlainHeader:
             return _tiff_header(path, name)
     except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise SlideUnreadableError(
-            f"{name}: damaged {kind} header ({error}); copy or export it again"
+            f"{name}: damaged {kind} header ({error}); copy or export it again", quoted=str(error)
         ) from error
     raise SlideUnreadableError(f"{name}: not a slide, PNG, JPEG or TIFF; remove it or export it again")
 

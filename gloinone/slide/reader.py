@@ -54,7 +54,8 @@ class OpenSlideSlide(PyramidSlide):
             image = self._handle.read_region((x_l0, y_l0), level, (width, height))
         except openslide.OpenSlideError as error:
             raise SlideUnreadableError(
-                f"{self.info.name}: level {level} cannot be read at {x_l0}, {y_l0} ({error}); copy it again"
+                f"{self.info.name}: level {level} cannot be read at {x_l0}, {y_l0} ({error}); copy it again",
+                quoted=str(error),
             ) from error
         rgba = np.asarray(image)
         pixels = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
@@ -115,7 +116,7 @@ def open_handle(path: Path, name: str) -> openslide.OpenSlide:
     except openslide.OpenSlideError as error:
         mend = CONVERT if "compression" in str(error) else f"copy it again, or {CONVERT}"
         reason = str(error).replace(str(path), name)
-        raise SlideUnreadableError(f"{name}: OpenSlide refuses it ({reason}); {mend}") from error
+        raise SlideUnreadableError(f"{name}: OpenSlide refuses it ({reason}); {mend}", reason) from error
 
 
 def read_levels(handle: openslide.OpenSlide) -> tuple[Level, ...]:

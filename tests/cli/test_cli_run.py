@@ -249,9 +249,12 @@ def test_options_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "source": Path("in"), "out": Path("out"), "mpp": 0.3, "mpp_csv": Path("t.csv"), "overwrite": True,
         "xml_beside_slide": True, "pending": True, "device": "cuda:1", "min_score": 0.4, "keep_nonglomerular": True,
         "models": (Path("m1"), Path("m2")), "detector": "d", "classifier": "c", "segmenter": "s",
+        "pseudonyms": None,
     }  # fmt: skip
     given.pop("arguments")
     assert given == expected
+    assert call("in", "out", "--pseudonyms", "k.csv").exit_code == 0
+    assert given["pseudonyms"] == Path("k.csv")
 
 
 def test_version_of_run() -> None:
