@@ -1,6 +1,7 @@
 """What tells who a patient is stays out of OUT: headers always, file names with --pseudonyms. No socket is opened."""
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import click.testing
 import openslide
@@ -56,7 +58,9 @@ def no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(*words: Any) -> click.testing.Result:
-    return CliRunner().invoke(program, list(map(str, words)), catch_exceptions=False)
+    arguments = list(map(str, words))
+    with mock.patch.object(sys, "argv", ["gloinone", *arguments]):  # what a run records
+        return CliRunner().invoke(program, arguments, catch_exceptions=False)
 
 
 def said_in(out: Path) -> Iterator[tuple[str, bytes]]:
@@ -173,6 +177,9 @@ def test_with_pseudonyms_nothing_tells_who_it_is(shards: int, tmp_path: Path, me
     assert reasons[f"{SECRET}.mrxs"].startswith("OpenSlide refuses it; ")
     assert "RuntimeError; its traceback" in reasons[f"{SECRET} fault.tif"]
     log = (out / "slides" / called[f"{SECRET} fault.tif"] / "log.txt").read_text()
+    record = json.loads((out / ("run.json" if shards == 1 else "runs/0-of-2.json")).read_bytes())
+    assert record["arguments"][:5] == ["run", "IN", "OUT", "--mpp", str(MPP)]
+    assert "--overwrite" in record["arguments"]
     assert "Traceback" in log
     assert "folder_fakes.py" in log
 
