@@ -56,7 +56,8 @@ def give_pseudonyms(
     key the same pseudonym is another slide. OutputError for a key that cannot be written.
     """
     check_key_place(key, source, out)
-    there = {folder.name for folder in (out / SLIDES).glob("[!.]*")}  # before the key is read, which may grow
+    # looked at before the key is read, which may grow meanwhile
+    there = {folder.name for folder in (out / SLIDES).glob("[!.]*") if folder.is_dir()}
     there |= {slide.name for slide in read_list(out) or ()}
     known = read_key(key)
     strange = there - set(known.values())
