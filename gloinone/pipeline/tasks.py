@@ -174,7 +174,11 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
 
 def counted(sentences: Sequence[str], what: str) -> tuple[str, ...]:
     """In place of sentences that quote names."""
-    return (f"{len(sentences)} {what}; --dry-run without --pseudonyms names them",) if sentences else ()
+    return (
+        (f"{len(sentences)} {what}; a --dry-run without --pseudonyms, for another OUT, names them",)
+        if sentences
+        else ()
+    )
 
 
 def walk(source: Path, out: Path) -> tuple[tuple[SlidePath, ...], tuple[str, ...]]:
