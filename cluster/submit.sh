@@ -65,6 +65,14 @@ slides=$(realpath -- "${places[0]}")
 out=$(realpath -- "${places[1]}")
 here=$(dirname -- "$(realpath -- "$0")")
 
+# The list of slides needs the key of the pseudonyms too.
+key=() before=''
+for option in "${run_options[@]}"; do
+  case "$option" in --pseudonyms=*) key=(--pseudonyms "${option#*=}") ;; esac
+  [ "$before" != --pseudonyms ] || key=(--pseudonyms "$option")
+  before=$option
+done
+
 if [ -n "$program" ]; then
   found=$(command -v -- "$program") || stop "$program: no such program"
   command=("$(realpath -s -- "$found")")
@@ -81,10 +89,11 @@ else
   done
   command+=(--bind "$slides:$slides$mode" --bind "$out:$out")
   for folder in "${folders[@]}"; do command+=(--bind "$folder:$folder:ro"); done
+  [ ${#key[@]} = 0 ] || command+=(--bind "$(dirname -- "${key[1]}")") # new slides are added to it
   command+=("$(realpath -- "$sif")")
 fi
 
-"${command[@]}" list "$slides" "$out"
+"${command[@]}" list "$slides" "$out" "${key[@]}"
 n_slides=$(wc -l <"$out/slides.txt")
 longest=$(scontrol show config | awk '$1 == "MaxArraySize" { print $3 }')
 longest=${longest:-1001}
