@@ -14,8 +14,6 @@ from gloinone.weights.card import Measured
 
 Floats = NDArray[np.float64]
 TEMPERATURES = (0.25, 4.0)
-NAMED = (NORMAL, SCLEROSED, *SCLEROSED_KINDS)
-GLOMERULI = (GLOMERULUS, *NAMED)
 
 
 def balanced_accuracy(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
@@ -53,6 +51,8 @@ def sclerosed_share(probabilities: Floats) -> Floats:
     )
 
 
+NAMED = (NORMAL, SCLEROSED, *SCLEROSED_KINDS)
+GLOMERULI = (GLOMERULUS, *NAMED)
 LEVELS = {"auc_glomerulus": "AUC glomerulus vs none", "auc_sclerosed": "AUC sclerosed vs normal"}
 """Scores that need no threshold, one for each level of the hierarchy."""
 

@@ -19,7 +19,7 @@ COLUMNS = ("slide", "truth", "inside", "on tissue", "median um", "areas by class
 )
 @with_options(TRUTH_OPTIONS)
 @click.pass_context
-def command(context: click.Context, **options: Any) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Check that every slide has its truth, in the right frame and of a likely size.
 
     A line per slide: truth file, share of its outlines inside the slide and on tissue, median diameter, areas by
@@ -46,7 +46,7 @@ def command(context: click.Context, **options: Any) -> None:
 
 def table(rows: "list[Checked]") -> list[str]:
     """Columns of even width; - stands for what cannot be told."""
-    cells = [COLUMNS]
+    cells: list[tuple[str, ...]] = [COLUMNS]
     for row in rows:
         numbers = (f"{row.inside:.0%}", f"{row.on_tissue:.0%}", f"{row.median_um:.0f}")
         counts = ", ".join(f"{name} {count}" for name, count in row.counts.items())
