@@ -66,19 +66,22 @@ def quiet(_: str) -> None:
     pass
 
 
-@pytest.mark.parametrize("stop", [4, 8, 11])
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
-    recipe = replace(RECIPE, log_every=1)
+@pytest.mark.parametrize(
+    ("stop", "save_every"), [("step 4/", 3), ("step 8: validation", 4), ("step 8/", 4), ("step 11/", 3)]
+)
+def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stop: str, save_every: int) -> None:
+    recipe = replace(RECIPE, log_every=1, save_every=save_every)
     scores = {4: 0.2, 8: 0.9, 12: 0.5}
 
     def kill(line: str) -> None:
-        if line.startswith(f"step {stop}/"):
+        if line.startswith(stop):
             raise KilledError
 
     whole = weights(train(a_network(), a_task(scores), recipe, tmp_path / "whole", CPU, quiet))
     with pytest.raises(KilledError):
         train(a_network(), a_task(scores), recipe, tmp_path / "killed", CPU, kill)
-    left = {step: score for step, score in scores.items() if step > (stop - 1) // 3 * 3}
+    saved = torch.load(tmp_path / "killed" / STATE, weights_only=True)["step"]
+    left = {step: score for step, score in scores.items() if step > saved}
     resumed = train(a_network(), a_task(left), recipe, tmp_path / "killed", CPU, quiet)
     assert equal(whole, weights(resumed))
     rows = [
