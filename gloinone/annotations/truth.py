@@ -52,6 +52,13 @@ class Truth:
         """The same, complete within its drawn areas only: nowhere if there are none."""
         return replace(self, complete=self.complete or ())
 
+    def scored(self) -> "Truth":
+        """The same with whatever glomerulus lies outside of its complete areas ignored: nobody knows its neighbours."""
+        known = self.is_complete_at(self.circles())
+        beyond = tuple(region for region, inside in zip(self.glomeruli, known, strict=True) if not inside)
+        kept = tuple(region for region, inside in zip(self.glomeruli, known, strict=True) if inside)
+        return replace(self, glomeruli=kept, ignored=(*self.ignored, *beyond))
+
     def is_complete_at(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(N,) whether every glomerulus is known where (N, 2+) x, y lie: what is not outlined there is none."""
         if self.complete is None:
