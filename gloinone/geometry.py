@@ -93,6 +93,22 @@ def ring_mask(ring: Floats, width: int, height: int) -> NDArray[np.bool_]:
     return inside
 
 
+def ring_contains(ring: Floats, points: Floats) -> NDArray[np.bool_]:
+    """(N,) whether (N, 2) points lie inside a ring, by the even-odd rule.
+
+    >>> ring_contains(np.array([[0., 0.], [2., 0.], [2., 2.], [0., 2.]]), np.array([[1., 1.], [3., 1.]]))
+    array([ True, False])
+    """
+    x, y = np.asarray(ring, np.float64).T
+    x_next, y_next = np.roll(x, -1), np.roll(y, -1)
+    px, py = np.asarray(points, np.float64)[:, :2].T[:, :, None]  # (N, 1) against V edges
+    crosses = (y <= py) != (y_next <= py)
+    rise = np.where(crosses, y_next - y, 1.0)
+    right_of = px < x + (py - y) / rise * (x_next - x)
+    inside: NDArray[np.bool_] = (crosses & right_of).sum(axis=1) % 2 == 1
+    return inside
+
+
 def ring_circle(ring: Floats) -> tuple[float, float, float]:
     """Centre of gravity and radius of the circle of the same area: how a truth outline becomes a circle."""
     points = np.asarray(ring, np.float64)

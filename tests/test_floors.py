@@ -19,7 +19,7 @@ FLOOR = {
     **dict.fromkeys(("errors", "geometry", "labels", "records", "metrics", "cores"), 0),
     **dict.fromkeys(("slide", "learning", "annotations", "weights", "drawn"), 1),
     **dict.fromkeys(("detection", "classification", "segmentation"), 2),
-    **dict.fromkeys(("pipeline", "review", "evaluation", "systems"), 3),
+    **dict.fromkeys(("pipeline", "review", "evaluation", "training", "systems"), 3),
     "cli": 4,
 }
 SIBLINGS = {("drawn", "annotations")}

@@ -1,4 +1,4 @@
-"""Truth for training and evaluation, whatever program wrote it: one file a slide, found by the slide's name."""
+"""Truth for training and evaluation, whatever program wrote it: found by the slide's name, read in our classes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,16 +7,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.annotations.geojson import read_geojson
+from gloinone.annotations.class_names import COMPLETE, IGNORE, ClassNames
+from gloinone.annotations.coco import coco_names, is_coco, read_coco, same_slide
+from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region
 from gloinone.errors import AnnotationError
-from gloinone.geometry import circle_ring, ring_circle
-from gloinone.labels import CLASSES, GLOMERULUS, NONGLOMERULAR, SCLEROSED
+from gloinone.geometry import circle_ring, ring_circle, ring_contains
+from gloinone.labels import GLOMERULUS, NONGLOMERULAR
 
-IGNORE = "ignore"
-KNOWN = (*CLASSES, SCLEROSED, GLOMERULUS, IGNORE)
 SUFFIXES = (".geojson", ".geojson.gz", ".truth.geojson", ".xml", ".png")
+COCO_SUFFIX = ".json"
 BORDER_PX = 1.5
 """A mask's piece that comes this close to the border is cut by it."""
 
@@ -31,6 +32,8 @@ class Truth:
     """Cut, or marked to be ignored: neither truth nor background."""
     others: tuple[Region, ...] = ()
     """Marked as no glomerulus: background that is worth showing to a classifier."""
+    complete: tuple[Region, ...] | None = None
+    """Areas within which every glomerulus is outlined; None: the whole slide, (): nowhere."""
 
     def circles(self) -> NDArray[np.float64]:
         """(N, 3) cx, cy, radius of the circles of the same area."""
@@ -45,43 +48,93 @@ class Truth:
         rings = [circle_ring(float(cx), float(cy), float(r)) for cx, cy, r in circles]
         return replace(self, ignored=(*self.ignored, *(Region(ring, label=IGNORE) for ring in rings)))
 
+    def partial(self) -> "Truth":
+        """The same, complete within its drawn areas only: nowhere if there are none."""
+        return replace(self, complete=self.complete or ())
+
+    def scored(self) -> "Truth":
+        """The same with whatever glomerulus lies outside of its complete areas ignored: nobody knows its neighbours."""
+        known = self.is_complete_at(self.circles())
+        beyond = tuple(region for region, inside in zip(self.glomeruli, known, strict=True) if not inside)
+        kept = tuple(region for region, inside in zip(self.glomeruli, known, strict=True) if inside)
+        return replace(self, glomeruli=kept, ignored=(*self.ignored, *beyond))
+
+    def is_complete_at(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) whether every glomerulus is known where (N, 2+) x, y lie: what is not outlined there is none."""
+        if self.complete is None:
+            return np.ones(len(points), np.bool_)
+        inside = [ring_contains(area.ring, points[:, :2]) for area in self.complete]
+        return np.asarray(np.any([np.zeros(len(points), np.bool_), *inside], axis=0), np.bool_)
+
 
 def _circles(regions: tuple[Region, ...]) -> NDArray[np.float64]:
     return np.array([ring_circle(r.ring) for r in regions], np.float64).reshape(-1, 3)
 
 
 def find_truth(slide_name: str, folder: Path) -> Path:
-    """The truth file of a slide: the same relative path or file name with another suffix."""
+    """The truth file of a slide: the same relative path or file name with another suffix, or a COCO file.
+
+    ``folder`` may be the COCO file itself.
+    """
+    if folder.is_file():
+        if same_slide_in(folder, slide_name):
+            return folder
+        raise AnnotationError(
+            f"{slide_name}: no image of that name in {folder}; pass the folder of the truth"
+        )
     relative = Path(slide_name)
     for stem in (relative.with_suffix(""), relative, Path(relative.name).with_suffix("")):
         for suffix in SUFFIXES:
             path = folder / f"{stem}{suffix}"
             if path.is_file():
                 return path
+    for path in sorted(folder.glob(f"*{COCO_SUFFIX}")):
+        if same_slide_in(path, slide_name):
+            return path
     raise AnnotationError(
-        f"{slide_name}: no truth in {folder}; expected {relative.stem} with one of {', '.join(SUFFIXES)}"
+        f"{slide_name}: no truth in {folder}; expected {relative.stem} with one of {', '.join(SUFFIXES)}, "
+        "or a COCO .json with an image of that name"
     )
 
 
-def read_truth(path: Path) -> Truth:
-    """Read one truth file; an unknown class name is an error that lists the names in the file."""
+def same_slide_in(path: Path, slide_name: str) -> bool:
+    """Whether a file is COCO and has an image of that slide."""
+    return is_coco(path) and any(same_slide(slide_name, name) for name in coco_names(path))
+
+
+def read_regions(path: Path, slide_name: str | None = None, bounds: Bounds | None = None) -> list[Region]:
+    """All areas of one truth file under the names that stand there.
+
+    ``slide_name`` picks the image of COCO; ``bounds`` of the slide are added to GeoJSON, as QuPath subtracts them.
+    """
     if path.suffix == ".png":
-        regions = _regions_of_mask(path)
-    elif path.suffix == ".xml":
-        regions = list(read_imagescope(path).regions)
-    else:
-        regions = list(read_geojson(path))
-    unknown = sorted({r.label for r in regions} - set(KNOWN))
-    if unknown:
-        raise AnnotationError(
-            f"{path}: unknown class names {', '.join(map(repr, unknown))}; known: {', '.join(KNOWN)}; rename the layers"
-        )
-    whole = [r for r in regions if not r.is_hole and r.label != NONGLOMERULAR]
+        return _regions_of_mask(path)
+    if path.suffix == ".xml":
+        return list(read_imagescope(path).regions)
+    if path.suffix == COCO_SUFFIX:
+        return read_coco(path, slide_name)
+    return read_geojson(path, bounds)
+
+
+def read_truth(
+    path: Path, classes: ClassNames | None = None, slide_name: str | None = None, bounds: Bounds | None = None
+) -> Truth:
+    """Read one truth file; an unknown class name is an error that lists all names in the file.
+
+    The truth is complete within what the file calls `region`, else everywhere. For ``slide_name`` and ``bounds``
+    see ``read_regions``.
+    """
+    names, found = classes or ClassNames(), read_regions(path, slide_name, bounds)
+    names.check(found, str(path))
+    regions = [r for region in found if not region.is_hole and (r := names.named(region)) is not None]
+    areas = tuple(r for r in regions if r.label == COMPLETE)
+    whole = [r for r in regions if r.label not in (NONGLOMERULAR, COMPLETE)]
     cut = [r.label == IGNORE or bool(r.properties.get("cut")) for r in whole]
     return Truth(
         tuple(r for r, c in zip(whole, cut, strict=True) if not c),
         tuple(r for r, c in zip(whole, cut, strict=True) if c),
-        tuple(r for r in regions if not r.is_hole and r.label == NONGLOMERULAR),
+        tuple(r for r in regions if r.label == NONGLOMERULAR),
+        areas or None,
     )
 
 

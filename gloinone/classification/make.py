@@ -2,125 +2,168 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from gloinone import __version__
+from gloinone.classification.build import build_classifier
 from gloinone.classification.predict import Classifier
 from gloinone.classification.resnet import build_network
-from gloinone.classification.scores import fit_temperature, measured_classes, softmax
-from gloinone.classification.train import TrainConfig, train_classifier
-from gloinone.labels import CLASSES, ClassRule
+from gloinone.classification.scores import (
+    LEVELS,
+    fit_temperature,
+    likelihood,
+    measured_classes,
+    score_of_level,
+    softmax,
+)
+from gloinone.classification.train import LearnConfig, classifier_task
+from gloinone.labels import CLASSES, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRule
+from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
-from gloinone.learning.patches import FramingConfig, Patches, cut_pixels, framing
+from gloinone.learning.patch_training import MEAN, STD, PatchSet, as_detected, by_source
+from gloinone.learning.patches import Patches, cut_pixels
+from gloinone.learning.training import MakeOptions, train
 from gloinone.slide.crops import CONTEXT_UM, CROP_PX
 from gloinone.weights.card import Architecture, Measured, ModelCard
-from gloinone.weights.starting import start
+from gloinone.weights.starting import shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
-MEAN = (122.782, 117.001, 104.298)
-"""Of the CC0 ResNet-34 that trainings start from, RGB 0..255."""
-STD = (256.0, 256.0, 256.0)
-AS_DETECTED = FramingConfig(scale=(0.9, 1.1), shift=0.06, aspect=1.0, turn=False)
-"""Circles as a detector finds them; median circle IoU about 0.85."""
 NOT_VALIDATED = (
     "No pathologist has validated these weights.",
     "No label for the kinds of sclerosis (obsolescent, solidified, disappearing) exists in the training data but in "
     "drawn slides: what the weights say of the kind has been compared with no real glomerulus.",
 )
+BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class MakeConfig:
+@dataclass(frozen=True, kw_only=True)
+class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train classifier --help`."""
 
-    out: Path
-    train: TrainConfig
-    init: str = "none"
-    """A model's name or folder, a .safetensors file of a backbone, or none."""
-    backbone: str = "resnet34"
-    device: str = "auto"
-    licence: str = "not stated"
-    rule: ClassRule = field(default_factory=ClassRule)
+    learn: LearnConfig = field(default_factory=LearnConfig)
+    backbone: str | None = None
+    """None: that of the model to start from, else resnet34."""
+    linear: bool = False
+    """The backbone stays as it is: linear evaluation of its features."""
+    binary: bool = False
+    """Normal against sclerosed; whatever else the truth names is left out."""
+    rule: ClassRule | None = None
+    """None: that of the model to start from."""
 
 
-def make_classifier(
-    train: Patches, validation: Patches, test: Patches, config: MakeConfig, say: Say
-) -> ModelCard:
+def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
-    card = start_card(train, validation, test, config)
+    if config.binary:
+        parts = PatchSet(*(two_classes(p) for p in (parts.train, parts.validation, parts.test)))
+    card = start_card(parts, config)
     network = build_network(card)
     start(network, network.backbone, config.init, "classifier")
-    steps = config.train.steps
+    if config.linear:
+        network.freeze_backbone()
 
-    def progress(step: int, loss: float) -> None:
-        if step % 10 == 0 or step == steps:
-            say(f"step {step} of {steps}: loss {loss:.3f}")
+    def judge(averaged: nn.Module) -> dict[str, float]:
+        return validation_scores(
+            logits_of(Classifier(averaged, card, device), parts.validation), parts.validation
+        )
 
-    trained = train_classifier(network, train, config.train, config.out, device, progress)
+    task = classifier_task(parts, config.recipe, config.learn, device, judge)
+    trained = train(network, task, config.recipe, config.out, device, say)
     classifier = Classifier(trained, card, device)
-    logits = {name: logits_of(classifier, p) for name, p in (("validation", validation), ("test", test))}
-    card = replace(card, temperature=fit_temperature(logits["validation"], validation.labels))
+    logits = logits_of(classifier, parts.validation)
+    card = replace(card, temperature=fit_temperature(logits, parts.validation.labels))
     say(f"temperature {card.temperature:.2f}")
-    rows = measure(logits["validation"], validation, card, "validation patients (temperature fitted on them)")
-    rows += measure(logits["test"], test, card, "test patients")
+    rows = measure(logits, parts.validation, card, "validation patients (temperature fitted on them)")
+    rows += measure(logits_of(classifier, parts.test), parts.test, card, "test patients")
     for row in rows:
         say(f"{row.on}: {row.what} {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
-    return save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
+    card = save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
+    tell_comparison(against_shipped(classifier, parts, device), config.out, say)
+    return card
 
 
-def logits_of(classifier: Classifier, patches: Patches, seed: int = 0) -> NDArray[np.float64]:
+def two_classes(patches: Patches) -> Patches:
+    """Those named normal or sclerosed, the kinds of sclerosis under that one name."""
+    names = [SCLEROSED if label in SCLEROSED_KINDS else label for label in patches.labels]
+    kept = np.array([i for i, name in enumerate(names) if name in (NORMAL, SCLEROSED)], np.intp)
+    return replace(patches, labels=tuple(names)).take(kept)
+
+
+def logits_of(classifier: Classifier, patches: Patches) -> NDArray[np.float64]:
     """(N, 5) of each patch, framed as if a detector had found it; the same every time."""
-    crops = []
-    for i in range(len(patches)):
-        affine = framing(float(patches.radius[i]), CROP_PX, np.random.default_rng((seed, i)), AS_DETECTED)
-        crops.append(cut_pixels(patches.pixels[i], affine, CROP_PX))
+    crops = [
+        cut_pixels(patches.pixels[i], as_detected(patches, i, CROP_PX), CROP_PX) for i in range(len(patches))
+    ]
     return classifier.logits(crops)
+
+
+def validation_scores(logits: NDArray[np.float64], patches: Patches) -> dict[str, float]:
+    """By which the best weights are kept, and what else is worth a curve."""
+    fitted = softmax(logits, fit_temperature(logits, patches.labels))
+    everything = np.arange(len(patches))
+    values = {name: score_of_level(fitted, patches.labels, name, everything) for name in LEVELS}
+    return {"likelihood": likelihood(fitted, patches.labels), **values}
 
 
 def measure(logits: NDArray[np.float64], patches: Patches, card: ModelCard, on: str) -> list[Measured]:
     """Scores of all patches and of each source."""
     assert card.class_rule is not None
     rows = []
-    names = sorted(set(patches.sources))
-    for name in names if len(names) == 1 else ["", *names]:
-        own = np.array([i for i, source in enumerate(patches.sources) if name in ("", source)], np.intp)
-        rows += measured_classes(
-            softmax(logits[own], card.temperature),
-            [patches.labels[i] for i in own],
-            [patches.groups[i] for i in own],
-            card.class_rule,
-            f"{on}, {name or 'all sources'}",
-        )
+    for where, own in by_source(patches, on):
+        labels, groups = [patches.labels[i] for i in own], [patches.groups[i] for i in own]
+        found = softmax(logits[own], card.temperature)
+        rows += measured_classes(found, labels, groups, card.class_rule, where)
     return rows
 
 
-def start_card(train: Patches, validation: Patches, test: Patches, config: MakeConfig) -> ModelCard:
+def against_shipped(retrained: Classifier, parts: PatchSet, device: torch.device) -> list[Compared]:
+    """Both AUCs of shipped and retrained weights on held-out patients."""
+    patches, on = parts.held_out
+    found = shipped_model("classifier")
+    if found is None or not len(patches):
+        return []
+    both = [
+        softmax(logits_of(classifier, patches))
+        for classifier in (build_classifier(*found, device), retrained)
+    ]
+    rows = []
+    for name, what in LEVELS.items():
+        shipped, ours = (lambda i, p=p, n=name: score_of_level(p, patches.labels, n, i) for p in both)
+        rows += compare(f"{what}, {on}", patches.groups, shipped, ours)
+    return rows
+
+
+def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     """Everything that is known before the training."""
-    cells = [f"{source}: {label}" for source, label in zip(train.sources, train.labels, strict=True)]
-    t = config.train
+    train_on = parts.train
+    cells = [f"{source}: {label}" for source, label in zip(train_on.sources, train_on.labels, strict=True)]
+    model, recipe = starting_card(config.init, "classifier"), config.recipe
+    rule = config.rule or (model.class_rule if model else None) or ClassRule()
+    kind = " --linear" * config.linear + " --binary" * config.binary
+    combination = (model.score_combination if model else None) or "product"
     return ModelCard(
         name=config.out.resolve().name,
         task="classifier",
-        architecture=Architecture(config.backbone),
-        edge_px=t.edge_px,
+        architecture=Architecture(config.backbone or (model.architecture.name if model else "resnet34")),
+        edge_px=config.learn.edge_px,
         mean=MEAN,
         std=STD,
         labels=CLASSES,
         licence=config.licence,
         training_data=tuple(f"{cell} {cells.count(cell)}" for cell in sorted(set(cells))),
-        split=(
-            f"validation: {', '.join(sorted(set(validation.groups))) or 'none'}; "
-            f"test, never trained on: {', '.join(sorted(set(test.groups))) or 'none'}"
+        split=parts.split,
+        created_by=(
+            f"gloinone {__version__} train classifier{kind}, {recipe.steps} steps of {recipe.batch}, "
+            f"seed {recipe.seed}, from {model.identity if model else config.init}"
         ),
-        created_by=f"gloinone {__version__} train classifier, {t.steps} steps of {t.batch}, seed {t.seed}",
         context_um=CONTEXT_UM,
-        score_combination="product",
-        class_rule=config.rule,
+        score_combination="detector" if config.binary else combination,
+        class_rule=rule,
         subtype_validated=False,
-        not_validated=NOT_VALIDATED,
+        not_validated=(*NOT_VALIDATED, BINARY) if config.binary else NOT_VALIDATED,
     )

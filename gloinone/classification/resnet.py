@@ -21,6 +21,20 @@ class CropClassifier(nn.Module):
         self.norm = nn.BatchNorm1d(backbone.channels[-1])
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.channels[-1], outputs)
+        self.is_frozen = False
+
+    def freeze_backbone(self) -> None:
+        """Linear evaluation: its weights and running statistics stay as they are, whatever is trained."""
+        self.is_frozen = True
+        self.backbone.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "CropClassifier":
+        """Training or evaluation mode, of what is not frozen."""
+        super().train(mode)
+        if self.is_frozen:
+            self.backbone.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, E, E) RGB 0..255 -> (B, outputs) float32 logits."""

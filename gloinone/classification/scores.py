@@ -36,11 +36,9 @@ def fit_temperature(logits: Floats, labels: Sequence[str]) -> float:
     """
     if not len(labels):
         return 1.0
-    allowed = allowed_classes(list(labels))
 
     def loss(log_temperature: float) -> float:
-        p = (softmax(logits, float(np.exp(log_temperature))) * allowed).sum(axis=1)
-        return float(-np.log(np.maximum(p, 1e-12)).mean())
+        return -likelihood(softmax(logits, float(np.exp(log_temperature))), labels)
 
     low, high = np.log(TEMPERATURES)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
@@ -53,34 +51,59 @@ def sclerosed_share(probabilities: Floats) -> Floats:
     )
 
 
+NAMED = (NORMAL, SCLEROSED, *SCLEROSED_KINDS)
+GLOMERULI = (GLOMERULUS, *NAMED)
+LEVELS = {"auc_glomerulus": "AUC glomerulus vs none", "auc_sclerosed": "AUC sclerosed vs normal"}
+"""Scores that need no threshold, one for each level of the hierarchy."""
+
+
+def likelihood(probabilities: Floats, labels: Sequence[str]) -> float:
+    """Mean log of the probability of what the truth leaves open; 0 is perfect, nan without crops."""
+    if not len(labels):
+        return float("nan")
+    open_part = (probabilities * allowed_classes(list(labels))).sum(axis=1)
+    return float(np.log(np.maximum(open_part, 1e-12)).mean())
+
+
+def score_of_level(
+    probabilities: Floats, labels: Sequence[str], level: str, items: NDArray[np.intp]
+) -> float:
+    """One of LEVELS over some of the crops; nan where they lack one of the two kinds."""
+    names = np.array(labels)[items]
+    if level == "auc_glomerulus":
+        return auc(1 - probabilities[items, 4], np.isin(names, GLOMERULI))
+    named = np.isin(names, NAMED)
+    return auc(sclerosed_share(probabilities[items])[named], names[named] != NORMAL)
+
+
 def measured_classes(
     probabilities: Floats, labels: Sequence[str], groups: Sequence[str], rule: ClassRule, on: str
 ) -> list[Measured]:
     """AUC and balanced accuracy of both levels, with intervals over patients; what cannot be measured is left out."""
     names = np.array(labels)
-    found = np.array([classify(tuple(row), rule) for row in probabilities])
-    is_glomerulus = np.isin(names, (NORMAL, SCLEROSED, GLOMERULUS, *SCLEROSED_KINDS))
-    is_named = np.isin(names, (NORMAL, SCLEROSED, *SCLEROSED_KINDS))
-    is_sclerosed = names != NORMAL
-    kept = found != NONGLOMERULAR
+    kept = np.array([classify(tuple(row), rule) for row in probabilities]) != NONGLOMERULAR
     share = sclerosed_share(probabilities)
-    everything, named = np.arange(len(names)), np.flatnonzero(is_named)
+    everything, named = np.arange(len(names)), np.flatnonzero(np.isin(names, NAMED))
     levels: list[tuple[str, NDArray[np.intp], Callable[[NDArray[np.intp]], float]]] = [
         (
-            "AUC glomerulus vs none",
+            LEVELS["auc_glomerulus"],
             everything,
-            lambda i: auc(1 - probabilities[i, 4], is_glomerulus[i]),
+            lambda i: score_of_level(probabilities, labels, "auc_glomerulus", i),
         ),
         (
             "balanced accuracy glomerulus vs none",
             everything,
-            lambda i: balanced_accuracy(kept[i], is_glomerulus[i]),
+            lambda i: balanced_accuracy(kept[i], np.isin(names[i], GLOMERULI)),
         ),
-        ("AUC sclerosed vs normal", named, lambda i: auc(share[i], is_sclerosed[i])),
+        (
+            LEVELS["auc_sclerosed"],
+            named,
+            lambda i: score_of_level(probabilities, labels, "auc_sclerosed", i),
+        ),
         (
             "balanced accuracy sclerosed vs normal",
             named,
-            lambda i: balanced_accuracy(share[i] >= rule.sclerosed_cut, is_sclerosed[i]),
+            lambda i: balanced_accuracy(share[i] >= rule.sclerosed_cut, names[i] != NORMAL),
         ),
     ]
     rows = []

@@ -15,6 +15,7 @@ COMMANDS = {
     "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
 }
 TRAIN = {
+    "check": Lazy("gloinone.cli.train_check", "Check that slides and truth fit together."),
     "detector": Lazy("gloinone.cli.train_detector", "Train the network that finds glomeruli."),
     "classifier": Lazy("gloinone.cli.train_classifier", "Train the network that names them."),
     "segmenter": Lazy("gloinone.cli.train_segmenter", "Train the network that outlines them."),

@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from gloinone.cli.training_options import steps_of, training_options
+from gloinone.cli.training_options import patch_options, with_options
 
 
 @click.command(
     "classifier",
     epilog="Example: gloinone train classifier --slides biopsies --truth biopsies "
-    "--mpp-csv biopsies/slides.csv --val patient-07 --init resnet34.safetensors --out models/mine",
+    "--mpp-csv biopsies/slides.csv --complete yes --val patient-07 --out models/mine",
 )
-@training_options
+@with_options(patch_options("classifier"))
 @click.option(
     "--false-circles",
     type=click.Path(path_type=Path),
@@ -28,36 +28,33 @@ from gloinone.cli.training_options import steps_of, training_options
 @click.option(
     "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
 )
-@click.option("--backbone", default="resnet34", show_default=True, help="resnet18, resnet34 or resnet50.")
+@click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
+@click.option("--linear", is_flag=True, help="Train the last layer alone: how good the features are.")
+@click.option("--binary", is_flag=True, help="Normal against sclerosed alone; whatever else is left out.")
+@click.option(
+    "--focal",
+    default=0.0,
+    show_default=True,
+    help="Gamma of the focal loss for rare classes, such as 2.5; 0: none.",
+)
 def command(**options: Any) -> None:
     """Train a classifier on named glomeruli; goes on where an earlier call was stopped.
 
     Names of the truth: normal, obsolescent, solidified, disappearing, non-glomerular; sclerosed (kind unknown)
-    and glomerulus (state unknown) train what they know.
+    and glomerulus (state unknown) train what they know. The best by the validation's likelihood is kept.
     """
     from gloinone.classification.make import MakeConfig, make_classifier
-    from gloinone.classification.train import TrainConfig
-    from gloinone.cli.training_set import set_config, training_set
-    from gloinone.learning.device import use_available_threads
+    from gloinone.classification.train import LearnConfig
+    from gloinone.cli.training_inputs import make_options, patches_from
 
-    use_available_threads(options["threads"])
-    out = options["out"]
-    chosen = set_config(options, background=options["background"])
-    parts = training_set(chosen, options["cache"] or out / "cache", click.echo)
-    train = TrainConfig(
-        edge_px=options["edge"],
-        steps=steps_of(options["steps"], options["epochs"], len(parts.train), options["batch_size"]),
-        batch=options["batch_size"],
-        learning_rate=options["rate"],
-        seed=options["seed"],
-    )
+    parts = patches_from(options, options["background"])
+    shared, edge_px = make_options(options, parts, "classifier")
     config = MakeConfig(
-        out=out,
-        train=train,
-        init=options["init"],
+        **shared,
+        learn=LearnConfig(edge_px, focal=options["focal"]),
         backbone=options["backbone"],
-        device=options["device"],
-        licence=options["licence"],
+        linear=options["linear"],
+        binary=options["binary"],
     )
-    card = make_classifier(parts.train, parts.validation, parts.test, config, click.echo)
-    click.echo(f"{out}: {card.identity}")
+    card = make_classifier(parts, config, click.echo)
+    click.echo(f"{config.out}: {card.identity}")

@@ -1,92 +1,77 @@
 """`gloinone train detector`: a detector from a lab's own slides and outlines."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from gloinone.cli.names import read_names
+from gloinone.cli.training_options import slide_options, validation_names, with_options
 from gloinone.errors import UsageError
 
 
 @click.command(
     "detector",
     epilog="Example: gloinone train detector --slides biopsies --truth biopsies --mpp-csv biopsies/slides.csv "
-    "--val patient-07 --out models/detector",
+    "--complete yes --val patient-07 --out models/detector",
 )
+@with_options(slide_options("detector"))
+@click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
 @click.option(
-    "--slides",
-    "slides",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    required=True,
-    help="Folder of slides; may repeat.",
+    "--network-mpp", type=float, help="Microns per pixel of the network; default: as --init, else 2."
 )
-@click.option(
-    "--truth",
-    "truths",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    required=True,
-    help="Folder of GeoJSON, ImageScope XML or mask files named as the slides; one per --slides.",
-)
-@click.option(
-    "--mpp-csv",
-    "mpp_csvs",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Table with the columns slide, mpp and patient; one per --slides, or - for none.",
-)
-@click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
-@click.option(
-    "--val", multiple=True, help="Patient or slide, or a .txt with one a line: scored, never trained on."
-)
-@click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at.")
-@click.option(
-    "--unlabelled",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV with slide, x, y, radius (level-0 px) of glomeruli without an outline: ignored.",
-)
-@click.option(
-    "--init", default="none", help="Starting weights: a model's name or folder, a .safetensors file, or none."
-)
-@click.option("--backbone", default="resnet34", show_default=True, help="resnet18, resnet34 or resnet50.")
-@click.option("--network-mpp", default=2.0, show_default=True, help="Microns per pixel the network works at.")
 @click.option("--steps", default=2400, show_default=True, help="Optimiser steps.")
-@click.option("--rate", "peak_rate", default=6e-4, show_default=True, help="Highest learning rate.")
+@click.option("--rate", default=6e-4, show_default=True, help="Highest learning rate.")
 @click.option("--validate-every", default=600, show_default=True, help="Steps between validations.")
+@click.option(
+    "--best-by",
+    type=click.Choice(["ap50", "ap"]),
+    default="ap50",
+    show_default=True,
+    help="Whose best is kept.",
+)
 @click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
 @click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
-@click.option("--licence", default="not stated", help="Of the weights: the strictest of the data's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), help="Where slides are kept ready; default OUT/cache."
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
-def command(
-    slides: tuple[Path, ...],
-    truths: tuple[Path, ...],
-    mpp_csvs: tuple[Path, ...],
-    mpp: float | None,
-    val: tuple[str, ...],
-    leave_out: tuple[str, ...],
-    unlabelled: Path | None,
-    **options: object,
-) -> None:
-    """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped."""
-    from gloinone.annotations.unlabelled import read_unlabelled
-    from gloinone.detection.collect import Source
-    from gloinone.detection.make import MakeConfig, make_detector
+def command(**options: Any) -> None:
+    """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped.
 
-    if len(truths) != len(slides) or len(mpp_csvs) not in (0, len(slides)):
-        raise UsageError(
-            "give one --truth (and, if any, one --mpp-csv) for every --slides, in the same order"
-        )
-    tables = mpp_csvs or (Path("-"),) * len(slides)
-    ignored = read_unlabelled(unlabelled) if unlabelled else {}
-    sources = [
-        Source(s, t, None if str(m) == "-" else m, mpp, ignored)
-        for s, t, m in zip(slides, truths, tables, strict=True)
-    ]
-    config = MakeConfig(validation=read_names(val), left_out=read_names(leave_out), **options)  # type: ignore[arg-type]
-    make_detector(sources, config, click.echo)
+    From a whole detector it starts by looking for its own false circles on these slides, and learns from them.
+    """
+    from gloinone.cli.training_inputs import slide_folders
+    from gloinone.detection.cases import split_cases
+    from gloinone.detection.make import MakeConfig, make_detector
+    from gloinone.detection.samples import SampleConfig
+    from gloinone.detection.train import detector_recipe
+    from gloinone.learning.device import use_available_threads
+    from gloinone.training.cases import collect_cases
+    from gloinone.training.sources import truth_slides
+    from gloinone.weights.starting import starting_card
+
+    use_available_threads(options["threads"])
+    if not options["slides"]:
+        raise UsageError("no slides to train on; give --slides and --truth")
+    out, left_out = options["out"], read_names(options["leave_out"])
+    model = starting_card(options["init"], "detector")
+    mpp = options["network_mpp"] or (model.mpp if model else None) or SampleConfig().mpp
+    sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
+    slides = truth_slides(slide_folders(options), left_out, click.echo)
+    cases = collect_cases(slides, options["cache"] or out / "cache", mpp / sample.max_scale, click.echo)
+    learn, judge = split_cases(cases, validation_names(options))
+    click.echo(f"held out: {', '.join(c.name for c in judge) or 'nobody, so nothing is measured'}")
+    config = MakeConfig(
+        out=out,
+        recipe=detector_recipe(
+            steps=options["steps"],
+            batch=options["batch_size"],
+            peak_rate=options["rate"],
+            validate_every=options["validate_every"],
+            seed=options["seed"],
+        ),
+        init=options["init"],
+        device=options["device"],
+        licence=options["licence"],
+        backbone=options["backbone"],
+        sample=sample,
+        best_by=options["best_by"],
+        left_out=left_out,
+    )
+    make_detector(learn, judge, config, click.echo)

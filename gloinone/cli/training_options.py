@@ -1,24 +1,26 @@
-"""Options that the trainings of classifier and segmenter share."""
+"""Options that the trainings share, and what their values mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from gloinone.cli.names import read_names
 from gloinone.errors import UsageError
 
 _AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
 _HERE = click.Path(path_type=Path, exists=True)
 _PATH = click.Path(path_type=Path)
 
-_OPTIONS = [
+TRUTH_OPTIONS: list[Option] = [
     click.option("--slides", type=_HERE, multiple=True, help="Folder of slides; may repeat."),
     click.option(
         "--truth",
         type=_HERE,
         multiple=True,
-        help="Folder of GeoJSON, ImageScope XML or mask files named as the slides; one per --slides.",
+        help="Folder of GeoJSON, ImageScope XML or mask files named as the slides, or of COCO; one per --slides.",
     ),
     click.option(
         "--mpp-csv",
@@ -26,36 +28,92 @@ _OPTIONS = [
         multiple=True,
         help="Table with the columns slide, mpp and patient; one per --slides, or - for none.",
     ),
-    click.option("--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."),
-    click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
-    click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
-    click.option("--val", multiple=True, help="Patient, or a file of them: scored, never trained on."),
-    click.option("--test", multiple=True, help="Likewise, and not used for calibration either."),
-    click.option("--leave-out", multiple=True, help="Slide or patient that is not even read."),
+    click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves."),
     click.option(
-        "--init",
-        default="none",
-        help="Starting weights: a model's name or folder, a .safetensors file, or none.",
+        "--classes",
+        type=_PATH,
+        help="CSV with the columns name,class: names or layers of the truth, and ours: normal, obsolescent, "
+        "solidified, disappearing, non-glomerular, sclerosed, glomerulus, ignore or region.",
     ),
-    click.option("--steps", type=int, help="Optimiser steps; default: --epochs."),
-    click.option("--epochs", type=float, default=8.0, show_default=True, help="Passes over the crops."),
-    click.option("--batch-size", default=16, show_default=True, help="Crops a step."),
-    click.option("--edge", default=192, show_default=True, help="Edge of the network's input, px."),
-    click.option("--rate", default=3e-4, show_default=True, help="Highest learning rate."),
+]
+"""What `train check` takes too."""
+
+_KNOWLEDGE: list[Option] = [
+    click.option(
+        "--complete",
+        type=click.Choice(["yes", "no"]),
+        multiple=True,
+        help="Whether every glomerulus is outlined on slides without a region that says so; once, or one per --slides.",
+    ),
+    click.option(
+        "--unlabelled",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="CSV with slide, x, y, radius (level-0 px) of glomeruli without an outline: ignored.",
+    ),
+    click.option(
+        "--val",
+        multiple=True,
+        help="Slide or patient, or a .txt with one a line: scored, never trained on, all slides of the patient. "
+        "Default: a fifth of the patients; none: nobody.",
+    ),
+    click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at."),
+]
+_RUN: list[Option] = [
     click.option("--seed", default=0, show_default=True, help="Of everything random."),
     click.option("--threads", type=int, help="Cores to use; default: those this process may use."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    click.option("--licence", default="not stated", help="Of the weights: the strictest of the data's."),
-    click.option("--cache", type=_PATH, help="Where patches are kept; default OUT/cache."),
+    click.option(
+        "--licence",
+        default="not stated",
+        show_default=True,
+        help="Of the weights: the strictest of the data's.",
+    ),
+    click.option("--cache", type=_PATH, help="Where what was read is kept; default OUT/cache."),
     click.option("--out", type=_PATH, required=True, help="Folder of the new model."),
+]
+_PATCHES: list[Option] = [
+    click.option("--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."),
+    click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
+    click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
+    click.option("--test", multiple=True, help="As --val, and not used for calibration or choice either."),
+    click.option("--steps", type=int, help="Optimiser steps; default: --epochs."),
+    click.option("--epochs", type=float, default=8.0, show_default=True, help="Passes over the crops."),
+    click.option("--batch-size", default=16, show_default=True, help="Crops a step."),
+    click.option("--edge", type=int, help="Edge of the network's input, px; default: as --init, else 192."),
+    click.option("--rate", default=3e-4, show_default=True, help="Highest learning rate."),
+    click.option("--validate-every", type=int, help="Steps between validations; default: a quarter of all."),
 ]
 
 
-def training_options(function: _AnyCallable) -> _AnyCallable:
+def init_option(model: str) -> Option:
+    """Where a training starts: the shipped weights unless told otherwise."""
+    return click.option(
+        "--init",
+        default=model,
+        show_default=True,
+        help="Starting weights: a model's name or folder, a backbone's .safetensors file, or none.",
+    )
+
+
+def with_options(options: Sequence[Option]) -> Callable[[_AnyCallable], _AnyCallable]:
     """Adds them all, in the order of the list."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+
+    def add(function: _AnyCallable) -> _AnyCallable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def slide_options(model: str) -> list[Option]:
+    """Of every training: slides and what is known of them, the start, and the run."""
+    return [*TRUTH_OPTIONS, *_KNOWLEDGE, init_option(model), *_RUN]
+
+
+def patch_options(model: str) -> list[Option]:
+    """Of the trainings of the second stage, which learn from crops too."""
+    return [*TRUTH_OPTIONS, *_KNOWLEDGE, *_PATCHES, init_option(model), *_RUN]
 
 
 def one_for_each(folders: Sequence[Path], given: Sequence[Path], name: str, to: str) -> list[Path | None]:
@@ -64,6 +122,21 @@ def one_for_each(folders: Sequence[Path], given: Sequence[Path], name: str, to: 
         raise UsageError(f"give one {name} for every {to}, in the same order, or - for none")
     padded = given or [Path("-")] * len(folders)
     return [None if str(path) == "-" else path for path in padded]
+
+
+def complete_for_each(folders: Sequence[Path], given: Sequence[str]) -> list[bool | None]:
+    """--complete of each folder: the one answer for all, or one each; None where nothing was said."""
+    if len(given) not in (0, 1, len(folders)):
+        raise UsageError("give one --complete for all, or one for every --slides, in the same order")
+    answers = [answer == "yes" for answer in given]
+    if len(answers) == len(folders):
+        return list(answers)
+    return [answers[0] if answers else None] * len(folders)
+
+
+def validation_names(options: Mapping[str, Any]) -> frozenset[str] | None:
+    """What --val names; None where it is not given: a fifth."""
+    return read_names(options["val"]) if options["val"] else None
 
 
 def steps_of(steps: int | None, epochs: float, crops: int, batch: int) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.records import Pixels
+from gloinone.geometry import ring_contains
+from gloinone.learning.holdout import Origins, held_out, picture_hash
+from gloinone.records import Pixels, Points
 
 FORMAT = 1
 TISSUE_POINTS = 4000
@@ -37,10 +39,48 @@ class Case:
     tissue_mm2: float
     false_circles: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     """(F, 4) cx, cy, radius, score of a detector's errors, px of the picture; drawn by score."""
+    complete: tuple[Points, ...] | None = None
+    """Rings, px of the picture, within which every glomerulus is known; None: everywhere."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:
             raise ValueError(f"{self.name}: a picture is (H, W, 3) uint8")
+
+    @property
+    def is_partial(self) -> bool:
+        """Nowhere is every glomerulus known, so that nothing found can be called false."""
+        return self.complete == ()
+
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """(P, 2) where a prediction is worth making, px of the picture."""
+        if self.complete is None:
+            return self.tissue
+        return np.concatenate([self.tissue, self.circles[:, :2]])
+
+    def is_scored(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) whether what is found at (N, 2+) x, y can be called right or wrong.
+
+        Where the truth is complete; in a partial case within a known glomerulus, where it is right.
+        """
+        if self.complete is None:
+            return np.ones(len(points), np.bool_)
+        if not self.complete:
+            gap = np.hypot(*(points[:, None, :2] - self.circles[None, :, :2]).transpose(2, 0, 1))
+            return np.asarray((gap <= self.circles[:, 2]).any(axis=1), np.bool_)
+        inside = [ring_contains(ring, points[:, :2]) for ring in self.complete]
+        return np.asarray(np.any(inside, axis=0), np.bool_)
+
+
+def split_cases(cases: Sequence[Case], named: frozenset[str] | None) -> tuple[list[Case], list[Case]]:
+    """Training and held-out cases; ``named``: slides or patients, None for a fifth. Refuses what leaks."""
+    pictures = [picture_hash(c.pixels, 17) for c in cases]
+    origins = Origins(
+        [c.patient for c in cases], [c.name for c in cases], [c.source for c in cases], pictures
+    )
+    is_out = held_out(origins, named)
+    parts = [[c for c, out in zip(cases, is_out, strict=True) if out == wanted] for wanted in (False, True)]
+    return parts[0], parts[1]
 
 
 def cache_key(parts: Sequence[object]) -> str:
@@ -64,6 +104,9 @@ def load_case(folder: Path, key: str) -> Case | None:
         ignored=np.array(facts["ignored"], np.float64).reshape(-1, 3),
         tissue=np.array(facts["tissue"], np.float64).reshape(-1, 2),
         tissue_mm2=facts["tissue_mm2"],
+        complete=None
+        if facts.get("complete") is None  # entries of before there were regions have no such key
+        else tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in facts["complete"]),
     )
 
 
@@ -80,6 +123,7 @@ def save_case(folder: Path, key: str, case: Case) -> None:
         "ignored": case.ignored.tolist(),
         "tissue": case.tissue.round(1).tolist(),
         "tissue_mm2": case.tissue_mm2,
+        "complete": None if case.complete is None else [ring.tolist() for ring in case.complete],
     }
     aside = folder / f".{key}.json"
     aside.write_text(json.dumps(facts), encoding="utf-8")

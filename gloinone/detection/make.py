@@ -1,120 +1,98 @@
-"""From folders of slides to a model that can be shipped: collect, train, choose the threshold, write the card."""
+"""From cached slides to a detector that can be shipped: train, choose the threshold, measure, write the card."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from gloinone import __version__
 from gloinone.detection.build import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     architecture,
+    build_detector,
     build_network,
     detect_config,
 )
 from gloinone.detection.cases import Case
-from gloinone.detection.collect import Source, collect_cases
+from gloinone.detection.circlenet import CircleNet
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
 from gloinone.detection.mining import mined
 from gloinone.detection.predict import Detector
 from gloinone.detection.samples import SampleConfig
-from gloinone.detection.train import TrainConfig, Training, train
-from gloinone.detection.validate import floor_of, predict_case, score
-from gloinone.errors import UsageError
+from gloinone.detection.train import DetectorData, detector_task
+from gloinone.detection.validate import floor_of, judged, predict_case, score
 from gloinone.labels import GLOMERULUS
-from gloinone.learning.device import pick_device, use_available_threads
-from gloinone.metrics import CircleImage
+from gloinone.learning.comparison import Compared, compare, tell_comparison
+from gloinone.learning.device import pick_device
+from gloinone.learning.training import MakeOptions, train
+from gloinone.metrics import CircleImage, average_precision, mean_average_precision
 from gloinone.weights.card import Measured, ModelCard
-from gloinone.weights.starting import start
+from gloinone.weights.starting import shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 TILE_PX = 768
 """In prediction; larger than in training, since a network of convolutions does not mind."""
 MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
-START_FLOOR = 0.05
+START_FLOOR, START_THRESHOLD = 0.05, 0.3
 MINED = "false-circles.json"
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class MakeConfig:
+@dataclass(frozen=True, kw_only=True)
+class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
-    validation: frozenset[str]
-    left_out: frozenset[str]
-    out: Path
-    init: str = "none"
-    """A model's name or folder, a .safetensors file of a backbone, or none."""
-    backbone: str = "resnet34"
-    network_mpp: float = 2.0
-    steps: int = 2400
-    peak_rate: float = 6e-4
-    validate_every: int = 600
-    batch_size: int = 8
-    edge: int = 320
-    seed: int = 0
-    device: str = "auto"
-    cache: Path | None = None
-    licence: str = "not stated"
+    backbone: str | None = None
+    """None: that of the model to start from, else resnet34."""
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    best_by: str = "ap50"
+    left_out: frozenset[str] = frozenset()
+    """Slides and patients that were not even read: for the card."""
 
 
-def make_detector(sources: Sequence[Source], config: MakeConfig, say: Callable[[str], None]) -> ModelCard:
-    """Train, and leave weights.safetensors and card.json in ``config.out``."""
+def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConfig, say: Say) -> ModelCard:
+    """Train, and leave weights.safetensors and card.json in ``config.out``; ``judge`` may be empty."""
     device = pick_device(config.device)
-    use_available_threads()
-    sample = SampleConfig(mpp=config.network_mpp, edge_px=config.edge)
-    cache = config.cache or config.out / "cache"
-    cases = collect_cases(sources, cache, config.network_mpp / sample.max_scale, config.left_out, say)
-    learn, judge = split_cases(cases, config.validation)
     card = start_card(config, learn, judge)
     network = build_network(card)
     if start(network, network.backbone, config.init, "detector"):
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
-    training = Training(
-        network=network,
-        cases=learn,
-        validation=judge,
-        config=TrainConfig(
-            steps=config.steps,
-            batch_size=config.batch_size,
-            peak_rate=config.peak_rate,
-            validate_every=config.validate_every,
-            seed=config.seed,
-            sample=sample,
-        ),
-        detect=detect_config(card),
-        folder=config.out,
-        device=device,
+    judge = judged(judge)
+    data = DetectorData(
+        learn, judge, config.sample, detect_config(card), config.best_by, recall_at(judge, card)
     )
-    trained = train(training, say)
-    if judge:
-        detector = Detector(trained, detect_config(card), device)
-        card = judged_card(card, [predict_case(case, detector) for case in judge])
+    trained = train(
+        network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say
+    )
+    assert isinstance(trained, CircleNet)
+    images = [predict_case(case, Detector(trained, data.detect, device)) for case in judge]
+    card = judged_card(card, images, config, data.recall_at)
+    for row in card.measured:
+        say(f"{row.on}: {row.what} {row.value:.3f}")
     card = save_model(config.out, trained.state_dict(), card)
     say(f"{config.out}: {card.identity}, threshold {card.threshold:.2f}, floor {card.floor:.2f}")
+    tell_comparison(against_shipped(judge, images, card, device), config.out, say)
     return card
 
 
-def split_cases(cases: Sequence[Case], validation: frozenset[str]) -> tuple[list[Case], list[Case]]:
-    """Training and validation cases; no patient is on both sides."""
-    patients = {c.patient for c in cases if validation & {c.name, Path(c.name).stem, c.patient}}
-    judge = [c for c in cases if c.patient in patients]
-    known = {n for c in judge for n in (c.name, Path(c.name).stem, c.patient)}
-    if validation - known:
-        raise UsageError(f"--val: no slide or patient named {', '.join(sorted(validation - known))}")
-    learn = [c for c in cases if c.patient not in patients]
-    if not learn:
-        raise UsageError("--val names every slide there is; leave some to train on")
-    return learn, judge
+def recall_at(judge: Sequence[Case], card: ModelCard) -> float | None:
+    """The score at which recall alone is told, where no held-out slide has complete truth; else None."""
+    return card.threshold if judge and all(case.is_partial for case in judge) else None
 
 
 def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case]) -> ModelCard:
     """Everything that is known before the training."""
     counts = {s: [c for c in learn if c.source == s] for s in sorted({c.source for c in learn})}
+    model, recipe = starting_card(config.init, "detector"), config.recipe
+    ours = architecture(config.backbone or "resnet34", 64)
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=architecture(config.backbone, 64),
+        architecture=model.architecture if model and config.backbone is None else ours,
         edge_px=TILE_PX,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
@@ -128,10 +106,13 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
             f"validation (threshold and floor): {', '.join(c.name for c in judge) or 'none'}; "
             f"left out: {', '.join(sorted(config.left_out)) or 'none'}"
         ),
-        created_by=f"gloinone {__version__} train detector, {config.steps} steps, seed {config.seed}",
-        mpp=config.network_mpp,
+        created_by=(
+            f"gloinone {__version__} train detector, {recipe.steps} steps, seed {recipe.seed}, "
+            f"from {model.identity if model else config.init}"
+        ),
+        mpp=config.sample.mpp,
         margin_um=MARGIN_UM,
-        threshold=0.3,
+        threshold=(model.threshold if model else None) or START_THRESHOLD,
         floor=START_FLOOR,
         max_per_tile=100,
         merge_iou=PUBLISHED_MAX_IOU,
@@ -139,12 +120,55 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     )
 
 
-def judged_card(card: ModelCard, images: Sequence[CircleImage]) -> ModelCard:
-    """The card with threshold, floor and scores from the validation slides."""
-    scores = score(images)
+def judged_card(
+    card: ModelCard, images: Sequence[CircleImage], config: MakeConfig, recall_at: float | None
+) -> ModelCard:
+    """The card with threshold, floor and scores from the held-out slides, as far as their truth can tell."""
+    scores = score(images, recall_at)
     n = sum(len(image.truth) for image in images)
-    measured = tuple(
-        Measured(what, "validation slides, on which the threshold was chosen", n, value, value, value)
-        for what, value in (("AP50", scores.ap50), ("AP .50:.90", scores.ap))
-    )
-    return replace(card, threshold=scores.best_score, floor=floor_of(images), measured=measured)
+    if recall_at is None and n:
+        on = "validation slides, on which the threshold was chosen"
+        values = (("AP50", scores.ap50), ("AP .50:.90", scores.ap))
+        measured = tuple(Measured(what, on, n, value, value, value) for what, value in values)
+        return replace(card, threshold=scores.best_score, floor=floor_of(images), measured=measured)
+    model = starting_card(config.init, "detector")
+    card = replace(card, floor=(model.floor if model else None) or START_FLOOR)
+    if not n:
+        return card
+    on = "validation slides, whose truth is not complete: precision is not known"
+    recall = Measured(f"recall at {recall_at:.2f}", on, n, scores.recall, scores.recall, scores.recall)
+    return replace(card, measured=(recall,))
+
+
+def against_shipped(
+    judge: Sequence[Case], retrained: Sequence[CircleImage], card: ModelCard, device: torch.device
+) -> list[Compared]:
+    """AP of shipped and retrained weights on the held-out slides; their recall where truth is not complete."""
+    found = shipped_model("detector")
+    if found is None or not judge:
+        return []
+    theirs = build_detector(*found, device)
+    # A higher floor would cost them the recall at the end of the curve
+    theirs.config = replace(theirs.config, floor=START_FLOOR)
+    shipped = [predict_case(case, theirs) for case in judge]
+    patients = [case.patient for case in judge]
+    scores: dict[str, Callable[[list[CircleImage]], float]]
+    if recall_at(judge, card) is not None:
+        at = card.threshold
+        scores = {f"recall at {at:.2f}, held-out slides": lambda images: score(images, at).recall}
+    else:
+        scores = {
+            "AP50, held-out slides": average_precision,
+            "AP .50:.90, held-out slides": mean_average_precision,
+        }
+    rows = []
+    for what, measure in scores.items():
+        before, after = (_over(images, measure) for images in (shipped, retrained))
+        rows += compare(what, patients, before, after)
+    return rows
+
+
+def _over(
+    images: Sequence[CircleImage], measure: Callable[[list[CircleImage]], float]
+) -> Callable[[NDArray[np.intp]], float]:
+    return lambda items: measure([images[i] for i in items])

@@ -14,7 +14,7 @@ from gloinone.detection.fuse import Scored, folded, in_core, suppress
 from gloinone.learning.batches import fixed_batches, stack_padded
 from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
-from gloinone.slide.reader import Slide
+from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileRead, stream_tiles
 from gloinone.slide.tiles import Tile, plan_tiles
 

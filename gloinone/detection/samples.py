@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
+from gloinone.geometry import ring_mask
 from gloinone.learning.augment import ColourConfig, augment_colour
 from gloinone.records import Pixels
 
@@ -67,6 +68,10 @@ class TileSampler:
         pixels, inside = read_tile(case.pixels, corner, config.edge_px, case_px)
         circles = _to_tile(case.circles, corner, case_px)
         ignored = _to_tile(case.ignored, corner, case_px)
+        if case.complete is not None:
+            inside &= known_part(
+                [_to_tile(ring, corner, case_px) for ring in case.complete], circles, config.edge_px
+            )
         pixels, inside, circles, ignored = _turn(pixels, inside, circles, ignored, int(rng.integers(8)))
         targets = make_targets(circles, ignored, config.edge_px)
         targets.counts[~inside[2::4, 2::4]] = 0
@@ -131,10 +136,22 @@ def _reflect(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.where(index < size, index, period - index)
 
 
-def _to_tile(
-    circles: NDArray[np.float64], corner: NDArray[np.float64], case_px: float
-) -> NDArray[np.float64]:
-    return np.column_stack([circles[:, :2] - corner, circles[:, 2]]) / case_px
+def known_part(
+    rings: Sequence[NDArray[np.float64]], circles: NDArray[np.float64], edge_px: int
+) -> NDArray[np.bool_]:
+    """(E, E) where the truth says what is there: inside the rings, and within each circle; tile px."""
+    known = np.zeros((edge_px, edge_px), np.bool_)
+    for ring in rings:
+        known |= ring_mask(ring, edge_px, edge_px)
+    yy, xx = np.mgrid[:edge_px, :edge_px] + 0.5
+    for cx, cy, radius in circles:
+        known |= np.hypot(xx - cx, yy - cy) <= radius
+    return known
+
+
+def _to_tile(shapes: NDArray[np.float64], corner: NDArray[np.float64], case_px: float) -> NDArray[np.float64]:
+    """Circles (N, 3) or points (N, 2) of a case in a tile."""
+    return np.column_stack([shapes[:, :2] - corner, shapes[:, 2:]]) / case_px
 
 
 def _turn(

@@ -20,7 +20,7 @@ class Validation:
     ap: float
     """Mean over IoU .50:.05:.90."""
     best_score: float
-    """At which F1 is highest."""
+    """At which F1 is highest, or what was asked for."""
     recall: float
     """At ``best_score``."""
     precision: float
@@ -37,7 +37,7 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
     for y in np.arange(0, height, step):
         for x in np.arange(0, width, step):
             core = (float(x), float(y), float(min(x + step, width)), float(min(y + step, height)))
-            on_tissue = (case.tissue >= core[:2]) & (case.tissue < core[2:])
+            on_tissue = (case.places >= core[:2]) & (case.places < core[2:])
             if not on_tissue.all(axis=1).any():
                 continue
             corner = np.round(np.array([x - margin, y - margin]))
@@ -47,14 +47,22 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
 
 
 def predict_case(case: Case, detector: Detector) -> CircleImage:
-    """Predictions and truth of one case, px of its picture."""
+    """Predictions and truth of one case, px of its picture, where the truth can say right or wrong."""
     height, width = case.pixels.shape[:2]
     found = detector.circles_of(grid_tiles(case, detector), (width, height))
-    return CircleImage(found, case.circles, case.ignored)
+    return CircleImage(found[case.is_scored(found)], case.circles[case.is_scored(case.circles)], case.ignored)
 
 
-def score(images: Sequence[CircleImage]) -> Validation:
-    """All scores of predictions."""
+def judged(cases: Sequence[Case]) -> list[Case]:
+    """Those by which precision can be told; all of them where none can."""
+    return [case for case in cases if not case.is_partial] or list(cases)
+
+
+def score(images: Sequence[CircleImage], recall_at: float | None = None) -> Validation:
+    """All scores of predictions; with ``recall_at`` (of partial truth) the recall at that score alone."""
+    if recall_at is not None:
+        nan = float("nan")
+        return Validation(nan, nan, recall_at, at_threshold(images, recall_at).recall, nan)
     cut, _ = best_f1(images)
     counts = at_threshold(images, cut)
     return Validation(

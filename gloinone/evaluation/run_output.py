@@ -56,8 +56,8 @@ class ScoredSlide:
 
     @property
     def glomeruli(self) -> list[dict[str, Value]]:
-        """Rows of its glomeruli.csv."""
-        return read_table(self.folder / "glomeruli.csv", GLOMERULI)
+        """Rows of its glomeruli.csv, where the truth is complete."""
+        return where_complete(self.truth, read_table(self.folder / "glomeruli.csv", GLOMERULI))
 
     def image(self, rows: Sequence[Row], score: str, unlabelled: bool = False) -> CircleImage:
         """These rows, ranked by a column, against the truth; ``unlabelled``: ignoring what it is said to lack."""
@@ -87,6 +87,12 @@ def circles_of(rows: Sequence[Row], score: str) -> Floats:
     return np.array(values, np.float64).reshape(-1, 4)
 
 
+def where_complete(truth: Truth, rows: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
+    """Those rows that lie where every glomerulus is outlined: elsewhere nothing is right or wrong."""
+    places = np.array([[float(str(row["x"])), float(str(row["y"]))] for row in rows]).reshape(-1, 2)
+    return [row for row, inside in zip(rows, truth.is_complete_at(places), strict=True) if inside]
+
+
 def is_run(folder: Path) -> bool:
     """Whether it looks like the OUT of a run."""
     return (folder / "slides").is_dir() and any((folder / "slides").rglob(CIRCLES_CSV))
@@ -114,7 +120,7 @@ def load_run(
         except AnnotationError:
             without.append(name)
             continue
-        facts = summary[name]
+        facts, known = summary[name], read_truth(path).scored()
         slides.append(
             ScoredSlide(
                 name=name,
@@ -125,8 +131,8 @@ def load_run(
                 mpp=float(str(facts["mpp"])),
                 size=(int(str(facts["width_px"])), int(str(facts["height_px"]))),
                 tissue_mm2=float(str(facts["tissue_mm2"])),
-                rows=rows,
-                truth=read_truth(path),
+                rows=where_complete(known, rows),
+                truth=known,
                 unlabelled=unlabelled.get(name, NO_CIRCLES),
             )
         )

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.errors import OutputError, UsageError
+from gloinone.labels import NONGLOMERULAR
+from gloinone.learning.holdout import Origins, held_out, picture_hash
 
 PATCH_PX = 320
 CROP_IN_PATCH_PX = 200
@@ -102,19 +104,16 @@ def load_patches(path: Path) -> Patches:
         return Patches(data["pixels"], data["masks"], data["radius"], *words)
 
 
-def split_patches(patches: Patches, left_out: Sequence[str]) -> tuple[Patches, Patches]:
-    """Training and validation; ``left_out`` names groups. Refuses unknown names and slides on both sides."""
-    if unknown := sorted(set(left_out) - set(patches.groups)):
-        known = ", ".join(sorted(set(patches.groups))[:20])
-        raise UsageError(f"--val {', '.join(unknown)}: no such patient; there are: {known}")
-    is_out = np.array([group in set(left_out) for group in patches.groups], np.bool_)
-    names = np.array(
-        [f"{source}/{slide}" for source, slide in zip(patches.sources, patches.slides, strict=True)]
-    )
-    if both := sorted(set(names[is_out]) & set(names[~is_out])):
-        raise UsageError(f"{', '.join(both[:5])}: on both sides of the split; give the slide one patient")
-    if is_out.all():
-        raise UsageError("--val leaves nothing to train on; name fewer patients")
+def split_patches(
+    patches: Patches, named: frozenset[str] | None, option: str = "--val"
+) -> tuple[Patches, Patches]:
+    """Training and held-out patches; ``named``: slides or patients, None for a fifth. Refuses what leaks."""
+    # Backgrounds may look alike; glomeruli do not
+    pictures = [
+        f"{i} is none" if label == NONGLOMERULAR else picture_hash(pixels, 8)
+        for i, (label, pixels) in enumerate(zip(patches.labels, patches.pixels, strict=True))
+    ]
+    is_out = held_out(Origins(patches.groups, patches.slides, patches.sources, pictures), named, option)
     return patches.take(np.flatnonzero(~is_out)), patches.take(np.flatnonzero(is_out))
 
 

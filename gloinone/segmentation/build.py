@@ -2,7 +2,7 @@
 
 import torch
 
-from gloinone.segmentation.deeplab import build_network
+from gloinone.segmentation.networks import build_network
 from gloinone.segmentation.predict import Segmenter
 from gloinone.weights.card import ModelCard
 from gloinone.weights.starting import fill

@@ -2,70 +2,68 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from gloinone import __version__
 from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
+from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
+from gloinone.learning.patch_training import MEAN, STD, PatchSet
 from gloinone.learning.patches import Patches
-from gloinone.segmentation.deeplab import build_network
+from gloinone.learning.training import MakeOptions, train
+from gloinone.segmentation.build import build_segmenter
+from gloinone.segmentation.networks import build_network, options_of
 from gloinone.segmentation.predict import Segmenter
 from gloinone.segmentation.scores import dice_of_patches, measured_dice
-from gloinone.segmentation.train import TrainConfig, train_segmenter
+from gloinone.segmentation.train import segmenter_task
 from gloinone.slide.crops import CONTEXT_UM
 from gloinone.weights.card import Architecture, ModelCard
-from gloinone.weights.starting import start
+from gloinone.weights.starting import shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
-MEAN = (122.782, 117.001, 104.298)
-"""Of the CC0 ResNet-34 that trainings start from, RGB 0..255."""
-STD = (256.0, 256.0, 256.0)
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class MakeConfig:
+@dataclass(frozen=True, kw_only=True)
+class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train segmenter --help`."""
 
-    out: Path
-    train: TrainConfig
-    init: str = "none"
-    """A model's name or folder, a .safetensors file of a backbone, or none."""
-    architecture: str = "deeplabv3plus"
-    encoder: str = "resnet34"
-    device: str = "auto"
-    licence: str = "not stated"
+    edge_px: int = 192
+    architecture: str | None = None
+    """None: that of the model to start from, else deeplabv3plus."""
+    encoder: str | None = None
+    """None: that of the model to start from, else resnet34."""
 
 
-def make_segmenter(
-    train: Patches, validation: Patches, test: Patches, config: MakeConfig, say: Say
-) -> ModelCard:
+def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
-    train, validation, test = (outlined(patches) for patches in (train, validation, test))
-    if not len(train):
+    parts = PatchSet(*(outlined(patches) for patches in (parts.train, parts.validation, parts.test)))
+    if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
-    card = start_card(train, validation, test, config)
+    card = start_card(parts, config)
     network = build_network(card)
     start(network, network.encoder, config.init, "segmenter")
-    steps = config.train.steps
 
-    def progress(step: int, loss: float) -> None:
-        if step % 10 == 0 or step == steps:
-            say(f"step {step} of {steps}: loss {loss:.3f}")
+    def judge(averaged: nn.Module) -> dict[str, float]:
+        return {"dice": float(dice_of_patches(Segmenter(averaged, card, device), parts.validation).mean())}
 
-    trained = train_segmenter(network, train, config.train, config.out, device, progress)
+    task = segmenter_task(parts, config.recipe, config.edge_px, device, judge)
+    trained = train(network, task, config.recipe, config.out, device, say)
     segmenter = Segmenter(trained, card, device)
     rows = []
-    for patches, on in ((validation, "validation patients"), (test, "test patients")):
+    for patches, on in ((parts.validation, "validation patients"), (parts.test, "test patients")):
         if len(patches):
             rows += measured_dice(dice_of_patches(segmenter, patches), patches, on)
     for row in rows:
         say(f"{row.on}: Dice {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
-    return save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
+    card = save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
+    tell_comparison(against_shipped(segmenter, parts, device), config.out, say)
+    return card
 
 
 def outlined(patches: Patches) -> Patches:
@@ -74,27 +72,41 @@ def outlined(patches: Patches) -> Patches:
     return patches.take(np.flatnonzero((middle == 1).any(axis=(1, 2))))
 
 
-def start_card(train: Patches, validation: Patches, test: Patches, config: MakeConfig) -> ModelCard:
+def against_shipped(retrained: Segmenter, parts: PatchSet, device: torch.device) -> list[Compared]:
+    """Mean Dice of shipped and retrained weights on held-out patients."""
+    patches, on = parts.held_out
+    found = shipped_model("segmenter")
+    if found is None or not len(patches):
+        return []
+    before = dice_of_patches(build_segmenter(*found, device), patches)
+    after = dice_of_patches(retrained, patches)
+    what = f"mean Dice per glomerulus, {on}"
+    return compare(what, patches.groups, lambda i: float(before[i].mean()), lambda i: float(after[i].mean()))
+
+
+def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     """Everything that is known before the training."""
-    sources = sorted(set(train.sources))
-    counts = [f"{name}: {train.sources.count(name)} outlines" for name in sources]
-    options: dict[str, object] = {"encoder_name": config.encoder, "encoder_output_stride": 16}
-    t = config.train
+    sources = sorted(set(parts.train.sources))
+    counts = [f"{name}: {parts.train.sources.count(name)} outlines" for name in sources]
+    model, recipe = starting_card(config.init, "segmenter"), config.recipe
+    named = model.architecture if model else Architecture("deeplabv3plus", {"encoder_name": "resnet34"})
+    name = config.architecture or named.name
+    encoder = config.encoder or str(named.options["encoder_name"])
     return ModelCard(
         name=config.out.resolve().name,
         task="segmenter",
-        architecture=Architecture(config.architecture, options),
-        edge_px=t.edge_px,
+        architecture=Architecture(name, options_of(name, encoder)),
+        edge_px=config.edge_px,
         mean=MEAN,
         std=STD,
         labels=(GLOMERULUS,),
         licence=config.licence,
         training_data=tuple(counts),
-        split=(
-            f"validation: {', '.join(sorted(set(validation.groups))) or 'none'}; "
-            f"test, never trained on: {', '.join(sorted(set(test.groups))) or 'none'}"
+        split=parts.split,
+        created_by=(
+            f"gloinone {__version__} train segmenter, {recipe.steps} steps of {recipe.batch}, "
+            f"seed {recipe.seed}, from {model.identity if model else config.init}"
         ),
-        created_by=f"gloinone {__version__} train segmenter, {t.steps} steps of {t.batch}, seed {t.seed}",
         context_um=CONTEXT_UM,
         threshold=0.5,
         not_validated=("No pathologist has validated these weights.",),

@@ -4,15 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.learning.bootstrap import interval
-from gloinone.learning.patches import UNKNOWN, FramingConfig, Patches, cut_mask, cut_pixels, framing
+from gloinone.learning.patch_training import as_detected, by_source
+from gloinone.learning.patches import UNKNOWN, Patches, cut_mask, cut_pixels
 from gloinone.records import Detection, Window
 from gloinone.segmentation.outline import make_outline
 from gloinone.segmentation.predict import Segmenter
 from gloinone.weights.card import Measured
 
 CROP_PX = 256
-AS_DETECTED = FramingConfig(scale=(0.9, 1.1), shift=0.06, aspect=1.0, turn=False)
-"""Circles as a detector finds them; median circle IoU about 0.85."""
 
 
 def dice(found: NDArray[np.bool_], truth: NDArray[np.uint8]) -> float:
@@ -27,11 +26,11 @@ def dice(found: NDArray[np.bool_], truth: NDArray[np.uint8]) -> float:
     return 2 * int((a & b).sum()) / total if total else 1.0
 
 
-def dice_of_patches(segmenter: Segmenter, patches: Patches, seed: int = 0) -> NDArray[np.float64]:
+def dice_of_patches(segmenter: Segmenter, patches: Patches) -> NDArray[np.float64]:
     """(N,) Dice of the outline of each patch, framed as if a detector had found it; the same every time."""
     found, truth, windows, circles = [], [], [], []
     for i in range(len(patches)):
-        affine = framing(float(patches.radius[i]), CROP_PX, np.random.default_rng((seed, i)), AS_DETECTED)
+        affine = as_detected(patches, i, CROP_PX)
         found.append(cut_pixels(patches.pixels[i], affine, CROP_PX))
         truth.append(cut_mask(patches.masks[i], affine, CROP_PX))
         edge = float(affine[0, 0]) * CROP_PX  # patch px
@@ -48,11 +47,8 @@ def dice_of_patches(segmenter: Segmenter, patches: Patches, seed: int = 0) -> ND
 def measured_dice(values: NDArray[np.float64], patches: Patches, on: str) -> list[Measured]:
     """Mean Dice of all and of each source, with intervals over patients."""
     rows = []
-    names = sorted(set(patches.sources))
-    for name in names if len(names) == 1 else ["", *names]:
-        own = np.array([i for i, source in enumerate(patches.sources) if name in ("", source)], np.intp)
+    for where, own in by_source(patches, on):
         mine = values[own]
         low, high = interval(lambda i, v=mine: float(v[i].mean()), [patches.groups[i] for i in own])  # type: ignore[misc]
-        where = f"{on}, {name or 'all sources'}"
         rows.append(Measured("mean Dice per glomerulus", where, len(own), float(mine.mean()), low, high))
     return rows

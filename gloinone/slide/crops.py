@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.records import Crop, Window
-from gloinone.slide.reader import Slide
+from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import stream_windows
 
 CONTEXT_UM = 12.5

@@ -14,7 +14,7 @@ from threading import Lock
 
 from gloinone.errors import SlideUnreadableError
 from gloinone.records import Mask, Pixels, Window
-from gloinone.slide.reader import Read, Slide
+from gloinone.slide.sampling import Read, Slide
 from gloinone.slide.tiles import Tile, TilePlan
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.records import Mask, Overview, Pixels
-from gloinone.slide.reader import Read, Slide
+from gloinone.slide.sampling import Read, Slide
 
 FINEST_UM_PER_PX = 8.0
 COARSEST_UM_PER_PX = 16.0

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gloinone.errors import WeightsError
-from gloinone.weights.card import Task, read_card
+from gloinone.weights.card import ModelCard, Task, read_card
 from gloinone.weights.store import find_model, load_state, model_dirs
 
 
@@ -23,18 +23,48 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         ) from error
 
 
+def starting_card(init: str, task: Task) -> ModelCard | None:
+    """Card of the model that ``init`` names; None where it names a backbone's file or none."""
+    if init == "none" or init.endswith(".safetensors"):
+        return None
+    return read_card(find_model(init, task, model_dirs()).card)
+
+
+def shipped_model(task: Task) -> tuple[ModelCard, dict[str, Tensor]] | None:
+    """Card and weights of the model that has the task's own name, which `run` takes; None without one."""
+    try:
+        paths = find_model(task, task, model_dirs())
+    except WeightsError:
+        return None
+    card = read_card(paths.card)
+    return card, load_state(paths, card)
+
+
 def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> bool:
     """Starting weights of a training; whether the whole network has them, so that it can already do its task.
 
-    ``init``: a .safetensors file of the backbone, the name or folder of a model of that task, or none.
+    ``init``: a .safetensors file of the backbone, the name or folder of a model of that task, or none. Of a model
+    of another architecture the backbone is taken, if it is the same one.
     """
+    if init == "none":
+        return False
     if init.endswith(".safetensors"):
         fill_backbone(backbone, Path(init))
-    elif init != "none":
-        paths = find_model(init, task, model_dirs())
-        fill(network, load_state(paths, read_card(paths.card)), str(paths.folder))
+        return False
+    paths = find_model(init, task, model_dirs())
+    state = load_state(paths, read_card(paths.card))
+    if shapes(state) == shapes(network.state_dict()):
+        fill(network, state, str(paths.folder))
         return True
+    prefix = next(f"{name}." for name, module in network.named_modules() if module is backbone)
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    fill_backbone_with(backbone, own, paths.folder)
     return False
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Of every weight, by its name."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def fill_backbone(backbone: nn.Module, path: Path) -> None:
@@ -45,13 +75,19 @@ def fill_backbone(backbone: nn.Module, path: Path) -> None:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
-    state = {k: v.float() for k, v in state.items() if not k.startswith("fc.")}
+    fill_backbone_with(backbone, {k: v for k, v in state.items() if not k.startswith("fc.")}, path)
+
+
+def fill_backbone_with(backbone: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Every key used and none missing but counters; ``path`` stands in the WeightsError."""
+    state = {k: v.float() for k, v in state.items()}
     own = backbone.state_dict()
     counters = {k for k in own if k.endswith("num_batches_tracked")}
-    missing, unexpected = sorted(own.keys() - state.keys() - counters), sorted(state.keys() - own.keys())
+    missing = sorted(own.keys() - state.keys() - counters)
+    unexpected = sorted(shapes(state).items() - shapes(own).items())
     if missing or unexpected:
         raise WeightsError(
             f"{path}: not weights of this backbone: {len(missing)} missing ({', '.join(missing[:3])}), "
-            f"{len(unexpected)} unknown ({', '.join(unexpected[:3])})"
+            f"{len(unexpected)} unknown ({', '.join(name for name, _ in unexpected[:3])})"
         )
     backbone.load_state_dict(own | state)

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from gloinone.annotations.class_names import ClassNames, read_class_names
+from gloinone.annotations.region import Region
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.errors import AnnotationError
@@ -112,3 +114,96 @@ def test_a_list_with_a_circle_that_is_none_is_an_error(tmp_path: Path, row: str)
     listed.write_text(f"slide,x,y,radius\n{row}\n")
     with pytest.raises(AnnotationError, match="not a list of circles"):
         read_unlabelled(listed)
+
+
+def test_only_within_its_regions_is_a_truth_complete(tmp_path: Path):
+    truth = read_truth(_write(tmp_path / "a.geojson", _feature("normal", 0), _feature("region", 500)))
+    assert len(truth.glomeruli) == 1
+    points = np.array([[550.0, 50], [50, 50], [550, 150]])
+    assert truth.is_complete_at(points).tolist() == [True, False, False]
+    assert truth.partial() == truth
+    whole = read_truth(_write(tmp_path / "b.geojson", _feature("normal", 0)))
+    assert whole.is_complete_at(points).all()
+    assert not whole.partial().is_complete_at(points).any()
+
+
+def _table(path: Path, *rows: str) -> ClassNames:
+    path.write_text("\n".join(["name,class", *rows]), "utf-8")
+    return read_class_names(path)
+
+
+def test_names_of_others_are_mapped(tmp_path: Path):
+    path = _write(tmp_path / "a.geojson", _feature("Glom", 0), _feature("GS", 200), _feature("", 400))
+    names = _table(tmp_path / "c.csv", "glom,glomerulus", "GS,sclerosed", ",ignore")
+    truth = read_truth(path, names)
+    assert [r.label for r in truth.glomeruli] == ["glomerulus", "sclerosed"]
+    assert len(truth.ignored) == 1
+    lacking = _table(tmp_path / "d.csv", "GS,sclerosed")
+    listed = r"names '\(no name\)', 'Glom'; all names: '\(no name\)' 1, 'GS' 1, 'Glom' 1; add them to .*d.csv"
+    with pytest.raises(AnnotationError, match=listed):
+        read_truth(path, lacking)
+
+
+def test_layers_without_a_name_are_mapped_by_their_number(tmp_path: Path):
+    region = Region(np.eye(3, 2), label="whatever", properties={"layer": 2})
+    named = _table(tmp_path / "c.csv", "Layer 2,normal").named(region)
+    assert named is not None
+    assert named.label == "normal"
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [(["a,tubule"], "line 2: 'tubule' is none of"), (["a,normal", "A,ignore"], "twice"), ([], "empty table")],
+)
+def test_a_table_of_classes_that_says_nothing_is_an_error(tmp_path: Path, rows: list[str], word: str):
+    with pytest.raises(AnnotationError, match=word):
+        _table(tmp_path / "c.csv", *rows)
+    (tmp_path / "c.csv").write_text("one,two\na,b\n", "utf-8")
+    with pytest.raises(AnnotationError, match="columns name,class"):
+        read_class_names(tmp_path / "c.csv")
+
+
+def _coco(path: Path, **changed: object) -> Path:
+    document: dict[str, object] = {
+        "images": [{"id": 7, "file_name": "x/a.png"}, {"id": 8, "file_name": "b.png"}],
+        "categories": [{"id": 1, "name": "glomerulus"}, {"id": 2, "name": "sclerosed"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 1, "circle_center": [50, 60], "circle_radius": 20},
+            {"id": 2, "image_id": 7, "category_id": 2, "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]},
+            {
+                "id": 3,
+                "image_id": 7,
+                "category_id": 1,
+                "iscrowd": 1,
+                "segmentation": [[90, 0, 99, 0, 99, 9, 90, 9]],
+            },
+            {"id": 4, "image_id": 8, "category_id": 1, "circle_center": [1, 2], "circle_radius": 3},
+        ],
+    }
+    path.write_text(json.dumps(document | changed), "utf-8")
+    return path
+
+
+def test_coco_holds_many_slides(tmp_path: Path):
+    path = _coco(tmp_path / "instances.json")
+    (tmp_path / "other.json").write_text("[]", "utf-8")
+    assert find_truth("deep/a.svs", tmp_path) == find_truth("a.svs", path) == path
+    truth = read_truth(path, slide_name="a.svs")
+    assert [r.label for r in truth.glomeruli] == ["glomerulus", "sclerosed"]
+    assert truth.circles()[0] == pytest.approx((50, 60, 20))
+    assert len(truth.ignored) == 1
+    assert read_truth(path, slide_name="b.svs").circles()[0] == pytest.approx((1, 2, 3))
+    for where in (tmp_path, path):
+        with pytest.raises(AnnotationError, match=r"c\.svs: no"):
+            find_truth("c.svs", where)
+    with pytest.raises(AnnotationError, match="2 images for one slide"):
+        read_truth(path)
+
+
+def test_coco_without_areas_is_an_error(tmp_path: Path):
+    box = [{"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]}]
+    with pytest.raises(AnnotationError, match="annotation 5: no circle and no polygons"):
+        read_truth(_coco(tmp_path / "a.json", annotations=box), slide_name="a")
+    packed = [{"id": 6, "image_id": 7, "category_id": 1, "segmentation": {"counts": "x", "size": [9, 9]}}]
+    with pytest.raises(AnnotationError, match="run-length"):
+        read_truth(_coco(tmp_path / "a.json", annotations=packed), slide_name="a")

@@ -1,6 +1,5 @@
 """The classifier as the pipeline calls it, its partial-label loss, and its training on two colours."""
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import torch
 
 from gloinone.classification.build import build_classifier
 from gloinone.classification.losses import allowed_classes, hierarchical_loss
-from gloinone.classification.make import MakeConfig, make_classifier, start_card
+from gloinone.classification.make import MakeConfig, make_classifier, start_card, two_classes
 from gloinone.classification.predict import Classifier
 from gloinone.classification.resnet import build_network
-from gloinone.classification.train import TrainConfig, learning_rate, train_classifier
+from gloinone.classification.train import LearnConfig, classifier_task
 from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.patch_training import PatchSet, patch_recipe
 from gloinone.learning.patches import PATCH_PX, Patches
+from gloinone.learning.training import train
 from gloinone.records import Crop, Window
 from gloinone.weights.card import Architecture, ModelCard
 from gloinone.weights.store import ModelPaths, load_state, read_card
@@ -40,7 +41,8 @@ def patches_of(labels: list[str], group: str = "a", seed: int = 0) -> Patches:
 
 def a_card() -> ModelCard:
     nothing = patches_of([])
-    card = start_card(nothing, nothing, nothing, MakeConfig(Path("tiny"), TrainConfig(edge_px=32)))
+    config = MakeConfig(out=Path("tiny"), recipe=patch_recipe(1), learn=LearnConfig(edge_px=32))
+    card = start_card(PatchSet(nothing, nothing, nothing), config)
     return replace(card, architecture=Architecture("resnet18"))
 
 
@@ -138,69 +140,90 @@ def test_a_partial_label_says_nothing_between_what_it_leaves_open() -> None:
     assert torch.allclose(shares, shares[0].expand(3))
 
 
-def test_rate_rises_then_falls_to_nothing() -> None:
-    config = TrainConfig(steps=100, learning_rate=1.0)
-    rates = [learning_rate(step, config) for step in range(1, 101)]
-    assert max(rates) == rates[4] == 1.0
-    assert rates[0] == 0.2
-    assert rates[-1] == pytest.approx(0)
-    assert all(a >= b for a, b in itertools.pairwise(rates[4:]))
-
-
 def test_training_resumes_exactly_and_learns(tmp_path: Path) -> None:
     patches = patches_of(["normal", "sclerosed", "non-glomerular"] * 4)
-    config = TrainConfig(edge_px=48, steps=80, batch=12, learning_rate=2e-2, save_every=7, average=0.9)
+    parts = PatchSet(patches, patches_of([]), patches_of([]))
+    recipe = patch_recipe(80, batch=12, peak_rate=2e-2, average_decay=0.9)
 
-    def train(folder: str, stop: int | None) -> torch.nn.Module:
-        def progress(step: int, _: float) -> None:
-            if step == stop:
+    def run(folder: str, stop: str) -> torch.nn.Module:
+        def say(line: str) -> None:
+            if line.startswith(stop):
                 raise KeyboardInterrupt
 
-        return train_classifier(Tiny(), patches, config, tmp_path / folder, CPU, progress)
+        task = classifier_task(parts, recipe, LearnConfig(edge_px=48), CPU, lambda _: {})
+        return train(Tiny(), task, recipe, tmp_path / folder, CPU, say)
 
-    trained = train("whole", None)
+    trained = run("whole", "never")
     with pytest.raises(KeyboardInterrupt):
-        train("killed", 17)
-    whole, resumed = trained.state_dict(), train("killed", None).state_dict()
+        run("killed", "step 60/")
+    whole, resumed = trained.state_dict(), run("killed", "never").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert (tmp_path / "whole/log.csv").read_bytes() == (tmp_path / "killed/log.csv").read_bytes()
     classifier = Classifier(trained, replace(a_card(), edge_px=48), CPU)
     fresh = patches_of(["normal", "sclerosed"] * 3, seed=9)
     rows = classifier.probabilities([p[60:260, 60:260] for p in fresh.pixels])
     share = rows[:, 1:4].sum(axis=1)
     assert share[1::2].min() > share[::2].max()
-    with pytest.raises(UsageError, match="another training"):
-        train_classifier(Tiny(), fresh, config, tmp_path / "whole", CPU, lambda *_: None)
 
 
-def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
-    network = Tiny()
-    with torch.no_grad():
-        network.head.weight.fill_(float("nan"))
-    with pytest.raises(UsageError, match="step 1: the loss is nan"):
-        train_classifier(
-            network,
-            patches_of(["normal"] * 2),
-            TrainConfig(edge_px=32, steps=2),
-            tmp_path,
-            CPU,
-            lambda *_: None,
-        )
-    assert not (tmp_path / "training.pt").exists()
+def test_focal_loss_weighs_what_is_hard() -> None:
+    logits = torch.tensor([[3.0, 0, 0, 0, 0], [0.2, 0, 0, 0, 0]])
+    allowed = torch.from_numpy(allowed_classes(["normal", "normal"]))
+    p = torch.softmax(logits, 1)[:, 0]
+    expected = float((-(p.log()) * (1 - p) ** 2.5).mean())
+    assert float(hierarchical_loss(logits, allowed, focal=2.5)) == pytest.approx(expected, rel=1e-5)
+    certain = torch.tensor([[90.0, 0, 0, 0, 0]], requires_grad=True)
+    hierarchical_loss(certain, allowed[:1], focal=0.5).backward()
+    assert certain.grad is not None
+    assert torch.isfinite(certain.grad).all()
+
+
+def test_linear_evaluation_leaves_the_features_alone(tmp_path: Path) -> None:
+    parts = PatchSet(patches_of(["normal", "sclerosed"] * 2), patches_of([]), patches_of([]))
+    torch.manual_seed(0)
+    network = build_network(a_card())
+    network.freeze_backbone()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    recipe = patch_recipe(2, batch=4)
+    task = classifier_task(parts, recipe, LearnConfig(edge_px=32), CPU, lambda _: {})
+    after = train(network, task, recipe, tmp_path, CPU, lambda _: None).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"norm", "head"}
+
+
+def test_two_classes_are_normal_and_sclerosed() -> None:
+    patches = patches_of(["normal", "obsolescent", "glomerulus", "non-glomerular", "sclerosed"])
+    kept = two_classes(patches)
+    assert kept.labels == ("normal", "sclerosed", "sclerosed")
+    assert np.array_equal(kept.pixels, patches.pixels[[0, 1, 4]])
 
 
 def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
-    train = patches_of(["normal", "sclerosed", "non-glomerular"] * 2)
-    validation = patches_of(["normal", "sclerosed", "non-glomerular"] * 2, "b")
-    config = MakeConfig(tmp_path / "tiny", TrainConfig(edge_px=32, steps=2, batch=4), backbone="resnet18")
-    card = make_classifier(train, validation, patches_of([]), config, lambda _: None)
+    labels = ["normal", "sclerosed", "non-glomerular"] * 2
+    nothing = patches_of([])
+    validation = patches_of(labels, "b")
+    parts = PatchSet(patches_of(labels), validation, nothing)
+    said: list[str] = []
+    config = MakeConfig(
+        out=tmp_path / "tiny",
+        recipe=patch_recipe(2, batch=4),
+        learn=LearnConfig(edge_px=32),
+        backbone="resnet18",
+    )
+    card = make_classifier(parts, config, said.append)
     paths = ModelPaths(tmp_path / "tiny")
     assert read_card(paths.card) == card
     assert not card.subtype_validated
     assert len(card.measured) == 4
     assert "drawn: normal 2" in card.training_data
+    assert any(line.startswith("kept: step") and "likelihood" in line for line in said)
+    assert said[-1].startswith("AUC sclerosed vs normal, held-out patients: shipped ")
+    assert said[-1].endswith("no difference shown (fewer than 5 patients)")
+    assert len((tmp_path / "tiny/comparison.csv").read_text("utf-8").splitlines()) == 3
     build_classifier(card, load_state(paths, card), CPU)
-    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"))
-    make_classifier(train, patches_of([]), patches_of([]), more, lambda _: None)
-    with pytest.raises(WeightsError, match="another network"):
-        make_classifier(train, validation, validation, replace(more, backbone="resnet34"), lambda _: None)
+    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"), backbone=None, binary=True)
+    binary = make_classifier(replace(parts, validation=nothing), more, lambda _: None)
+    assert binary.architecture == card.architecture  # that of the start
+    assert binary.score_combination == "detector"
+    assert binary.training_data == ("drawn: normal 2", "drawn: sclerosed 2")
+    with pytest.raises(WeightsError, match="not weights of this backbone"):
+        make_classifier(parts, replace(more, backbone="resnet34"), lambda _: None)

@@ -1,5 +1,7 @@
 """`gloinone train classifier` and `segmenter` on a drawn slide and on tight crops, from slide to model."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,15 +11,7 @@ from click.testing import CliRunner, Result
 
 from gloinone.annotations.truth import Truth, read_truth
 from gloinone.cli.main import program
-from gloinone.cli.training_crops import place_tight, read_crop_folder
-from gloinone.cli.training_set import read_circles
-from gloinone.cli.training_slides import (
-    SlideOrigin,
-    background_places,
-    false_places,
-    read_patches,
-    truth_places,
-)
+from gloinone.cli.training_inputs import patches_from
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
 from gloinone.errors import AnnotationError
@@ -27,6 +21,15 @@ from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
 from gloinone.slide.tissue import tissue_overview
+from gloinone.training.crop_patches import place_tight, read_crop_folder
+from gloinone.training.patch_set import read_circles
+from gloinone.training.slide_patches import (
+    SlideOrigin,
+    background_places,
+    false_places,
+    read_patches,
+    truth_places,
+)
 from gloinone.weights.store import ModelPaths, check_hash, read_card
 
 
@@ -54,7 +57,21 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(kind: str, folder: Path, out: Path, *more: str) -> Result:
     command = ["train", kind, "--slides", str(folder), "--truth", str(folder), "--out", str(out)]
-    small = ["--steps", "1", "--batch-size", "2", "--edge", "32", "--threads", "1", "--device", "cpu"]
+    command += ["--complete", "yes"]
+    small = [
+        "--init",
+        "none",
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--edge",
+        "32",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     return CliRunner().invoke(program, [*command, *small, *more])
 
 
@@ -89,6 +106,8 @@ def test_false_circles_touch_no_truth() -> None:
     all_of_them = false_places(circles, truth, incomplete=False)
     assert [p.circle[1] for p in all_of_them] == [500 + 300 * i for i in range(8, 0, -1)]
     assert {p.label for p in all_of_them} == {NONGLOMERULAR}
+    partial = replace(truth, complete=())
+    assert false_places(circles, partial, incomplete=False) == []
     careful = false_places(circles, truth, incomplete=True)
     assert [p.circle[1] for p in careful] == [500 + 300 * i for i in range(6, 0, -1)]
     assert len(false_places(np.repeat(circles, 9, axis=0), truth, False)) == 8
@@ -131,6 +150,10 @@ def test_classifier_from_slides(slides: Path, tmp_path: Path) -> None:
     check_hash(paths, card)
     assert card.class_rule is not None
     assert card.split.startswith("validation: s2;")
+    assert "held out: s2" in result.output
+    assert "network busy" in result.output
+    assert "AUC glomerulus vs none, held-out patients: shipped" in result.output
+    assert (tmp_path / "c" / "training.png").is_file()
     assert {m.what for m in card.measured} >= {"AUC sclerosed vs normal", "AUC glomerulus vs none"}
     before = paths.weights.read_bytes()
     again = train("classifier", slides, tmp_path / "c", "--val", "s2", "--backbone", "resnet18")
@@ -139,6 +162,32 @@ def test_classifier_from_slides(slides: Path, tmp_path: Path) -> None:
     other = train("classifier", slides, tmp_path / "c", "--val", "s1", "--backbone", "resnet18")
     assert other.exit_code == 2
     assert "another training" in other.output
+
+
+def test_nobody_is_held_out_without_being_told_and_regions_are_kept_to(slides: Path, tmp_path: Path) -> None:
+    """s2 is complete in its left half only; a fifth of two patients is one."""
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for name in ("s1", "s2"):
+        document = json.loads((slides / f"{name}.truth.geojson").read_text("utf-8"))
+        half = [[0, 0], [900, 0], [900, 1400], [0, 1400], [0, 0]]
+        area = {"type": "Polygon", "coordinates": [half]}
+        properties = {"classification": {"name": "region"}}
+        document["features"].append({"type": "Feature", "geometry": area, "properties": properties})
+        (truth / f"{name}.geojson").write_text(json.dumps(document), "utf-8")
+    options = {"slides": (slides,), "truth": (truth,), "mpp_csv": (), "mpp": None, "classes": None}
+    options |= {"crops": (), "labels": (), "masks": (), "leave_out": (), "val": (), "test": ()}
+    parts = patches_from(options | {"cache": tmp_path / "cache", "out": tmp_path}, background=3.0)  # type: ignore[arg-type]
+    assert sorted((parts.train.groups[0], parts.validation.groups[0])) == ["s1", "s2"]
+    assert set(parts.train.groups).isdisjoint(parts.validation.groups)
+    known = read_truth(truth / "s1.geojson")
+    with open_slide(slides / "s1.tif", "s1.tif", Resolution()) as slide:
+        overview = tissue_overview(slide)
+        for area, most in ((known, 900), (known.partial(), 900), (replace(known, complete=None), 1800)):
+            places = background_places(slide, overview, area, 20, np.random.default_rng(0))
+            assert most - 900 < max(place.circle[0] for place in places) <= most
+        nowhere = replace(known, complete=())
+        assert background_places(slide, overview, nowhere, 20, np.random.default_rng(0)) == []
 
 
 def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
@@ -152,10 +201,11 @@ def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        (("--val", "nobody"), "no such patient"),
+        (("--val", "nobody"), "no slide or patient named nobody"),
         (("--val", "s1", "--val", "s2"), "nothing to train on"),
         (("--truth", "."), "one --truth for every --slides"),
         (("--init", "absent"), "no classifier named"),
+        (("--complete", "no", "--complete", "yes"), "one --complete for all"),
         (("--leave-out", "s1", "--leave-out", "s2"), "no training crops"),
     ],
 )

@@ -35,6 +35,20 @@ def test_what_touches_a_glomerulus_or_an_ignored_one_is_not_false():
     assert false_circles(circles, case)[:, 3].tolist() == [0.5, 0.3]
 
 
+def test_nothing_is_mined_where_the_truth_is_not_complete(tmp_path: Path):
+    ring = np.array([[0.0, 0], [200, 0], [200, 680], [0, 680]])
+    everywhere, inside, nowhere = mined(
+        [disc_case(), replace(disc_case(), complete=(ring,)), replace(disc_case(), complete=())],
+        _detector(),
+        tmp_path / "false-circles.json",
+        lambda _: None,
+    )
+    assert everywhere.false_circles[:, 0].max() > 200
+    assert len(inside.false_circles)
+    assert inside.false_circles[:, 0].max() <= 200
+    assert len(nowhere.false_circles) == 0
+
+
 def test_mining_is_done_once(tmp_path: Path):
     kept = tmp_path / "out" / "false-circles.json"
     said: list[str] = []

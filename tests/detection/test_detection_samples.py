@@ -1,5 +1,6 @@
 """Training tiles, the cache and exact resume."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import pytest
 import torch
 
 from gloinone.detection.build import build_network
-from gloinone.detection.cases import Case, cache_key, load_case, save_case
-from gloinone.detection.make import MakeConfig, split_cases, start_card
+from gloinone.detection.cases import Case, cache_key, load_case, save_case, split_cases
+from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig
 from gloinone.detection.samples import SampleConfig, TileSampler, collate, read_tile
-from gloinone.detection.train import STATE, TrainConfig, Training, learning_rate, train
-from gloinone.errors import GloInOneError, UsageError
+from gloinone.detection.train import DetectorData, detector_recipe, detector_task
+from gloinone.detection.validate import judged, score
+from gloinone.errors import UsageError
 from gloinone.learning.augment import ColourConfig
 from gloinone.learning.journal import read_journal
+from gloinone.learning.training import JOURNAL, train
+from gloinone.metrics import CircleImage
 
 PLAIN = ColourConfig(0, 0, 0, 0, 0, 0, 0, 0)
+NONE = np.zeros((0, 3))
 
 
 def disc_case(name: str = "a", patient: str = "p", size: int = 600, seed: int = 0) -> Case:
@@ -91,7 +96,7 @@ def test_collate_lists_circles_by_tile():
 
 
 def test_cache_gives_back_what_was_put_in(tmp_path: Path):
-    case = disc_case()
+    case = replace(disc_case(), complete=(np.array([[0.0, 0], [9, 0], [9, 9]]),))
     key = cache_key(["a", 1.25])
     assert load_case(tmp_path, key) is None
     save_case(tmp_path, key, case)
@@ -99,48 +104,57 @@ def test_cache_gives_back_what_was_put_in(tmp_path: Path):
     assert back is not None
     assert np.array_equal(back.pixels, case.pixels)
     assert np.array_equal(back.circles, case.circles)
+    assert back.complete is not None
+    assert np.array_equal(back.complete[0], case.complete[0])  # type: ignore[index]
+    save_case(tmp_path, "partial", replace(case, complete=()))
+    assert load_case(tmp_path, "partial").complete == ()  # type: ignore[union-attr]
     assert (back.name, back.patient, back.mpp) == (case.name, case.patient, case.mpp)
     assert cache_key(["a", 1.26]) != key
 
 
 def test_no_patient_on_both_sides():
-    cases = [disc_case("a.tif", "p1"), disc_case("b.tif", "p1"), disc_case("c.tif", "p2")]
+    cases = [
+        disc_case("a.tif", "p1", seed=1),
+        disc_case("b.tif", "p1", seed=2),
+        disc_case("c.tif", "p2", seed=4),
+    ]
     learn, judge = split_cases(cases, frozenset({"a"}))
     assert [c.name for c in judge] == ["a.tif", "b.tif"]
     assert [c.name for c in learn] == ["c.tif"]
     with pytest.raises(UsageError, match="no slide or patient named nobody"):
         split_cases(cases, frozenset({"nobody"}))
-    with pytest.raises(UsageError, match="every slide"):
+    with pytest.raises(UsageError, match="nothing to train on"):
         split_cases(cases, frozenset({"p1", "p2"}))
 
 
-def _training(folder: Path, steps: int) -> Training:
-    config = MakeConfig(frozenset(), frozenset(), folder, backbone="resnet18")
-    torch.manual_seed(0)
-    card = start_card(config, [disc_case()], [])
+def test_a_copy_under_another_name_is_refused():
+    cases = [
+        disc_case("a.tif", "p1", seed=1),
+        disc_case("copy.tif", "p2", seed=1),
+        disc_case("c.tif", "p3", seed=4),
+    ]
+    with pytest.raises(UsageError, match=r"copy\.tif shows the same as source/a\.tif"):
+        split_cases(cases, frozenset({"a"}))
+    assert len(split_cases(cases, frozenset({"c"}))[0]) == 2
+
+
+def _train(folder: Path, steps: int, say: Callable[[str], None]) -> dict[str, torch.Tensor]:
+    recipe = replace(detector_recipe(steps=steps, batch=2), warmup_steps=1, save_every=2, log_every=1)
     sample = SampleConfig(edge_px=64)
-    return Training(
-        network=build_network(card),
-        cases=[disc_case()],
-        validation=[disc_case(seed=1)],
-        config=TrainConfig(
-            steps=steps,
-            batch_size=2,
-            warmup_steps=1,
-            save_every=2,
-            log_every=1,
-            validate_every=100,
-            sample=sample,
-        ),
-        detect=DetectConfig(2.0, 128, 60.0, 0.05, 0.35, batch_size=2),
-        folder=folder,
-        device=torch.device("cpu"),
-    )
+    torch.manual_seed(0)
+    card = start_card(MakeConfig(out=folder, recipe=recipe, backbone="resnet18"), [disc_case()], [])
+    detect = DetectConfig(2.0, 128, 60.0, 0.05, 0.35, batch_size=2)
+    data = DetectorData([disc_case()], [disc_case(seed=1)], sample, detect)
+    device = torch.device("cpu")
+    return train(
+        build_network(card), detector_task(data, recipe, device), recipe, folder, device, say
+    ).state_dict()
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path):
     said: list[str] = []
-    whole = train(_training(tmp_path / "whole", 4), said.append).state_dict()
+    whole = _train(tmp_path / "whole", 4, said.append)
+    assert any("validation ap50" in line for line in said)
 
     class KilledError(Exception):
         pass
@@ -150,34 +164,66 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path):
             raise KilledError
 
     with pytest.raises(KilledError):
-        train(_training(tmp_path / "killed", 4), kill)
-    resumed = train(_training(tmp_path / "killed", 4), said.append).state_dict()
+        _train(tmp_path / "killed", 4, kill)
+    resumed = _train(tmp_path / "killed", 4, said.append)
     assert any("goes on at step 2 of 4" in line for line in said)
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
-    steps = [row["step"] for row in read_journal(tmp_path / "killed" / "training.csv") if row["loss"]]
+    steps = [row["step"] for row in read_journal(tmp_path / "killed" / JOURNAL) if row["loss"]]
     assert steps == ["1", "2", "3", "4"]
 
 
-def test_other_settings_do_not_continue(tmp_path: Path):
-    train(_training(tmp_path, 1), lambda _: None)
-    with pytest.raises(UsageError, match="other settings"):
-        train(_training(tmp_path, 2), lambda _: None)
-    assert (tmp_path / STATE).exists()
+def test_other_data_do_not_continue(tmp_path: Path):
+    data = DetectorData([disc_case()], [], SampleConfig(), DetectConfig(2.0, 128, 60.0, 0.05, 0.35))
+    recipe, device = detector_recipe(), torch.device("cpu")
+    one = detector_task(data, recipe, device).identity
+    assert detector_task(data, recipe, device).identity == one
+    for other in (
+        replace(data, learn=[disc_case(seed=5)]),
+        replace(data, sample=SampleConfig(edge_px=64)),
+        replace(data, learn=[replace(disc_case(), complete=(np.eye(3, 2),))]),
+    ):
+        assert detector_task(other, recipe, device).identity != one
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path):
-    training = _training(tmp_path, 1)
-    with torch.no_grad():
-        training.network.backbone.conv1.weight.fill_(float("nan"))
-    with pytest.raises(GloInOneError, match="not finite"):
-        train(replace(training, validation=[]), lambda _: None)
+def test_outside_of_what_is_complete_nothing_is_a_negative():
+    """Discs at 120, 150 and 400, 380 are known; the one at 500, 90 and all ground lie outside of the ring."""
+    ring = np.array([[0.0, 0], [300, 0], [300, 300], [0, 300]])
+    case = replace(disc_case(), complete=(ring,))
+    config = SampleConfig(edge_px=128, glomerulus_share=1.0, min_scale=1, max_scale=1, colour=PLAIN)
+    whole = TileSampler([disc_case()], config, seed=1)
+    partly = TileSampler([case], config, seed=1)
+    nowhere = TileSampler([replace(case, complete=())], config, seed=1)
+    seen = np.zeros(2)
+    for step in range(12):
+        everything, some, discs = (sampler.batch(step, 1)[0] for sampler in (whole, partly, nowhere))
+        assert np.array_equal(everything.pixels, some.pixels)
+        assert np.array_equal(everything.targets.cells, discs.targets.cells)  # positives stay everywhere
+        counted = [sample.targets.counts > 0 for sample in (everything, some, discs)]
+        assert not (counted[1] & ~counted[0]).any()
+        assert not (counted[2] & ~counted[1]).any()
+        dark = discs.pixels[2::4, 2::4, 1] < 125
+        assert (dark == counted[2])[counted[0]].mean() > 0.93
+        seen += [counted[0].sum() - counted[1].sum(), counted[1].sum() - counted[2].sum()]
+    assert (seen > 200).all()
 
 
-def test_learning_rate_warms_up_and_ends_at_zero():
-    config = TrainConfig(steps=100, warmup_steps=10, peak_rate=1.0)
-    rates = [learning_rate(step, config) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == pytest.approx(1.0)
-    assert rates[100] == pytest.approx(0, abs=1e-9)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
+def test_what_is_found_outside_is_neither_right_nor_wrong():
+    ring = np.array([[0.0, 0], [300, 0], [300, 300], [0, 300]])
+    points = np.array([[120.0, 150], [250, 250], [410, 390], [500, 500]])
+    case = disc_case()
+    assert case.is_scored(points).all()
+    assert replace(case, complete=(ring,)).is_scored(points).tolist() == [True, True, False, False]
+    assert replace(case, complete=()).is_scored(points).tolist() == [True, False, True, False]
+    assert [c.is_partial for c in (case, replace(case, complete=()))] == [False, True]
+    assert judged([case, replace(case, complete=())]) == [case]
+    assert len(judged([replace(case, complete=())])) == 1
+
+
+def test_recall_alone_is_told_of_partial_truth():
+    image = CircleImage(
+        np.array([[0.0, 0, 10, 0.9], [50, 50, 10, 0.2]]), np.array([[0.0, 0, 10], [50, 50, 10]]), NONE
+    )
+    told = score([image], recall_at=0.5)
+    assert (told.recall, told.best_score) == (0.5, 0.5)
+    assert np.isnan([told.ap50, told.ap, told.precision]).all()

@@ -1,6 +1,7 @@
 """Counts and percentages by hand, and the pictures of what went wrong."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,22 @@ def run(tmp_path: Path) -> ScoredRun:
     }
     write_run(tmp_path / "out", slides)
     return load_run(tmp_path / "out", truth)
+
+
+def test_outside_of_a_region_nothing_is_scored(run: ScoredRun, tmp_path: Path) -> None:
+    """Slide a again, outlined completely up to x 1200: what lies beyond is neither missed, right nor false."""
+    truth = tmp_path / "truth" / "a.geojson"
+    document = json.loads(truth.read_text("utf-8"))
+    area = [[0, 0], [1200, 0], [1200, 400], [0, 400], [0, 0]]
+    geometry = {"type": "Polygon", "coordinates": [area]}
+    properties = {"classification": {"name": "region"}}
+    document["features"].append({"type": "Feature", "geometry": geometry, "properties": properties})
+    truth.write_text(json.dumps(document), "utf-8")
+    a = load_run(tmp_path / "out", tmp_path / "truth").slides[0]
+    assert [row["x"] for row in a.rows] == [500, 1000]
+    counted = count_slide(a)
+    assert (counted.truth, counted.found) == (2, 2)
+    assert len(a.truth.ignored) == 3
 
 
 def test_counts_by_hand(run: ScoredRun) -> None:

@@ -1,5 +1,6 @@
 """Patches are framed as the job frames crops, split without leaks, and survive the disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.fit import fit_picture
+from gloinone.learning.holdout import Origins, a_fifth, held_out
 from gloinone.learning.patches import (
     CROP_IN_PATCH_PX,
     PATCH_PX,
@@ -64,15 +66,42 @@ def test_beyond_the_patch_is_unknown() -> None:
 
 def test_split_keeps_patients_and_slides_apart() -> None:
     patches = some_patches(["a", "b", "a", "c"])
-    train, validation = split_patches(patches, ["a"])
+    train, validation = split_patches(patches, frozenset({"a"}))
     assert (train.groups, validation.groups) == (("b", "c"), ("a", "a"))
     assert np.array_equal(validation.pixels, patches.pixels[[0, 2]])
-    with pytest.raises(UsageError, match="no such patient; there are: a, b, c"):
-        split_patches(patches, ["d"])
+    with pytest.raises(UsageError, match="no slide or patient named d; patients: a, b, c"):
+        split_patches(patches, frozenset({"d"}))
     with pytest.raises(UsageError, match="both sides"):
-        split_patches(some_patches(["a", "b"], ["same", "same"]), ["a"])
+        split_patches(some_patches(["a", "b"], ["same", "same"]), frozenset({"a"}))
     with pytest.raises(UsageError, match="nothing to train on"):
-        split_patches(patches, ["a", "b", "c"])
+        split_patches(patches, frozenset({"a", "b", "c"}))
+
+
+def test_a_slide_named_holds_out_its_whole_patient() -> None:
+    origins = Origins(["p", "p", "q"], ["1.svs", "sub/2.svs", "3.svs"], ["s"] * 3)
+    for name in ("p", "1.svs", "1", "2"):
+        assert held_out(origins, frozenset({name})).tolist() == [True, True, False]
+    assert not held_out(origins, frozenset({"none"})).any()
+
+
+def test_a_fifth_is_held_out_the_same_whoever_asks() -> None:
+    patients = [f"p{i}" for i in range(20)]
+    chosen = a_fifth(patients)
+    assert len(chosen) == 4
+    assert a_fifth(patients[::-1] * 3) == chosen
+    assert len(a_fifth([*patients, "new"]) & chosen) >= 3
+    assert a_fifth(["alone", "alone"]) == set()
+    is_out = held_out(Origins(patients, patients, ["s"] * 20), None)
+    assert {p for p, out in zip(patients, is_out, strict=True) if out} == chosen
+
+
+def test_a_copied_glomerulus_is_refused_and_like_backgrounds_are_not() -> None:
+    one = some_patches(["a"])
+    copy = replace(one, groups=("b",), slides=("b",))
+    with pytest.raises(UsageError, match="s/b shows the same as s/a, which --val holds out"):
+        split_patches(join_patches([one, copy]), frozenset({"a"}))
+    ground = [replace(p, labels=("non-glomerular",)) for p in (one, copy)]
+    assert [len(p) for p in split_patches(join_patches(ground), frozenset({"a"}))] == [1, 1]
 
 
 def test_disk_and_joining(tmp_path: Path) -> None:

@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.journal import read_journal
+from gloinone.learning.patch_training import PatchSet, patch_recipe
 from gloinone.learning.patches import PATCH_PX, UNKNOWN, Patches
+from gloinone.learning.training import JOURNAL, Recipe, Task, train
 from gloinone.records import Crop, Detection, Window
 from gloinone.segmentation.build import build_segmenter
-from gloinone.segmentation.deeplab import build_network
 from gloinone.segmentation.losses import mask_loss
 from gloinone.segmentation.make import MakeConfig, make_segmenter, outlined, start_card
+from gloinone.segmentation.networks import build_network, options_of
 from gloinone.segmentation.predict import Segmenter
 from gloinone.segmentation.scores import dice, dice_of_patches
-from gloinone.segmentation.train import TrainConfig, draw_batch, train_segmenter
+from gloinone.segmentation.train import segmenter_task
 from gloinone.weights.card import Architecture, ModelCard
-from gloinone.weights.store import ModelPaths, load_state, read_card
+from gloinone.weights.starting import start
+from gloinone.weights.store import ModelPaths, load_state, read_card, save_model
 
 CPU = torch.device("cpu")
 
@@ -37,7 +40,8 @@ def discs(count: int, group: str = "a", seed: int = 0) -> Patches:
 
 def a_card() -> ModelCard:
     options = {"encoder_name": "resnet18", "decoder_channels": 32, "encoder_output_stride": 16}
-    card = start_card(discs(1), discs(0), discs(0), MakeConfig(Path("tiny"), TrainConfig(edge_px=64)))
+    config = MakeConfig(out=Path("tiny"), recipe=patch_recipe(1), edge_px=64)
+    card = start_card(PatchSet(discs(1), discs(0), discs(0)), config)
     return replace(card, architecture=Architecture("deeplabv3plus", options))
 
 
@@ -95,7 +99,7 @@ def test_outlines_come_in_order() -> None:
 def test_unknown_networks_and_other_weights_are_refused() -> None:
     card = a_card()
     with pytest.raises(WeightsError, match="unknown segmenter"):
-        build_network(replace(card, architecture=Architecture("unet")))
+        build_network(replace(card, architecture=Architecture("fcn")))
     with pytest.raises(WeightsError, match="cannot be built"):
         build_network(replace(card, architecture=Architecture("deeplabv3", {"encoder_name": "none"})))
     with pytest.raises(WeightsError, match="another network"):
@@ -119,59 +123,75 @@ def test_dice_counts_what_is_known() -> None:
     assert dice(found & False, np.zeros((1, 4), np.uint8)) == 1
 
 
-def batch_pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    config = TrainConfig(edge_px=64, batch=4)
-    return draw_batch(discs(3), np.full(3, 1 / 3), config, np.random.default_rng((0, 1)))
+def a_task(patches: Patches, steps: int = 60) -> Task[tuple[torch.Tensor, torch.Tensor]]:
+    return segmenter_task(PatchSet(patches, discs(0), discs(0)), a_recipe(steps), 64, CPU, lambda _: {})
+
+
+def a_recipe(steps: int = 60) -> Recipe:
+    return replace(patch_recipe(steps, batch=4, peak_rate=1e-2, average_decay=0.8), save_every=5)
 
 
 def test_batches_repeat_and_masks_follow_pictures() -> None:
-    images, masks = batch_pair()
-    again = batch_pair()
-    assert np.array_equal(images, again[0])
-    assert np.array_equal(masks, again[1])
-    for image, mask in zip(images.astype(float).mean(axis=1), masks, strict=True):
+    images, masks = a_task(discs(3)).draw(1)
+    again = a_task(discs(3)).draw(1)
+    assert torch.equal(images, again[0])
+    assert torch.equal(masks, again[1])
+    assert not torch.equal(images, a_task(discs(3)).draw(2)[0])
+    for image, mask in zip(images.double().mean(dim=1), masks, strict=True):
         assert abs(image[mask == 1].mean() - image[mask == 0].mean()) > 15
 
 
 def test_training_learns_discs_and_resumes_exactly(tmp_path: Path) -> None:
-    patches = discs(8)
-    config = TrainConfig(edge_px=64, steps=60, batch=4, learning_rate=1e-2, save_every=5, average=0.8)
-
-    def train(folder: str, stop: int | None) -> torch.nn.Module:
-        def progress(step: int, _: float) -> None:
-            if step == stop:
+    def run(folder: str, stop: str) -> torch.nn.Module:
+        def say(line: str) -> None:
+            if line.startswith(stop):
                 raise KeyboardInterrupt
 
-        return train_segmenter(Tiny(), patches, config, tmp_path / folder, CPU, progress)
+        return train(Tiny(), a_task(discs(8)), a_recipe(), tmp_path / folder, CPU, say)
 
-    trained = train("whole", None)
+    trained = run("whole", "never")
     with pytest.raises(KeyboardInterrupt):
-        train("killed", 33)
-    whole, resumed = trained.state_dict(), train("killed", None).state_dict()
+        run("killed", "step 40/")
+    whole, resumed = trained.state_dict(), run("killed", "never").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    rows = [(tmp_path / f / "log.csv").read_text("utf-8") for f in ("whole", "killed")]
-    assert rows[0] == rows[1]
-    losses = [float(row.split(",")[1]) for row in rows[0].splitlines()[1:]]
-    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+    losses = [float(row["loss"]) for row in read_journal(tmp_path / "whole" / JOURNAL)]
+    assert losses[-1] < 0.7 * losses[0]
     scores = dice_of_patches(Segmenter(trained, a_card(), CPU), discs(6, seed=5))
     assert scores.mean() > 0.93
-    with pytest.raises(UsageError, match="another training"):
-        train_segmenter(Tiny(), discs(5), config, tmp_path / "whole", CPU, lambda *_: None)
+    assert a_task(discs(5)).identity != a_task(discs(8)).identity
 
 
 def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
-    config = MakeConfig(tmp_path / "tiny", TrainConfig(edge_px=64, steps=2, batch=2), encoder="resnet18")
+    recipe = patch_recipe(2, batch=2)
+    config = MakeConfig(out=tmp_path / "tiny", recipe=recipe, edge_px=64, encoder="resnet18")
     said: list[str] = []
-    card = make_segmenter(discs(4), discs(3, "b"), discs(0), config, said.append)
+    card = make_segmenter(PatchSet(discs(4), discs(3, "b"), discs(0)), config, said.append)
     paths = ModelPaths(tmp_path / "tiny")
     assert read_card(paths.card) == card
     build_segmenter(card, load_state(paths, card), CPU)
     assert [m.on for m in card.measured] == ["validation patients, drawn"]
     assert 0 <= card.measured[0].low <= card.measured[0].value <= card.measured[0].high <= 1
-    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"))
-    assert make_segmenter(discs(4), discs(0), discs(0), more, said.append).measured == ()
-    with pytest.raises(WeightsError, match="another network"):
-        make_segmenter(discs(4), discs(0), discs(0), replace(more, encoder="resnet34"), said.append)
+    assert said[-1].startswith("mean Dice per glomerulus, held-out patients: shipped ")
+    more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"), encoder=None)
+    unseen = make_segmenter(PatchSet(discs(4), discs(0), discs(0)), more, said.append)
+    assert unseen.measured == ()
+    assert unseen.architecture == card.architecture
+    with pytest.raises(WeightsError, match="not weights of this backbone"):
+        make_segmenter(PatchSet(discs(4), discs(0), discs(0)), replace(more, encoder="resnet34"), said.append)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3", "deeplabv3plus", "unet"])
+def test_every_network_starts_from_the_encoder_of_another(tmp_path: Path, name: str) -> None:
+    card = replace(a_card(), architecture=Architecture(name, options_of(name, "resnet18")))
+    torch.manual_seed(1)
+    network = build_network(card).eval()
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+    other = a_segmenter()  # with a decoder of its own
+    save_model(tmp_path / "other", other.network.state_dict(), replace(a_card(), name="other"))
+    assert not start(network, network.encoder, str(tmp_path / "other"), "segmenter")
+    theirs = load_state(ModelPaths(tmp_path / "other"), read_card(tmp_path / "other" / "card.json"))
+    for key, value in network.encoder.state_dict().items():
+        assert torch.equal(value, theirs[f"network.encoder.{key}"].to(value.dtype)), key
 
 
 def test_patches_without_outline_train_nothing(tmp_path: Path) -> None:
@@ -179,5 +199,6 @@ def test_patches_without_outline_train_nothing(tmp_path: Path) -> None:
     patches.masks[0] = 0
     patches.masks[1] = UNKNOWN
     assert len(outlined(patches)) == 0
+    config = MakeConfig(out=tmp_path, recipe=patch_recipe(1))
     with pytest.raises(UsageError, match="no outlines"):
-        make_segmenter(patches, discs(0), discs(0), MakeConfig(tmp_path, TrainConfig()), lambda _: None)
+        make_segmenter(PatchSet(patches, discs(0), discs(0)), config, lambda _: None)

@@ -55,7 +55,10 @@ def truth_places(truth: Truth) -> list[Place]:
 def background_places(
     slide: Slide, overview: Overview, truth: Truth, count: int, rng: np.random.Generator
 ) -> list[Place]:
-    """Circles on tissue, as large as this slide's glomeruli, that touch none of them, cut ones included."""
+    """Circles on tissue, as large as this slide's glomeruli, that touch none of them, cut ones included.
+
+    They lie where the truth is complete.
+    """
     rows, columns = np.nonzero(overview.tissue)
     if not len(rows):
         return []
@@ -74,7 +77,8 @@ def background_places(
         reach = radius + slide.info.l0_from_um(CONTEXT_UM)
         # Mirrored borders must not become the mark of what is no glomerulus
         within = min(*at, slide.info.width - at[0], slide.info.height - at[1]) >= reach
-        if within and not (gap < 0.8 * radius).any():
+        known = truth.is_complete_at(at[None])[0]
+        if known and within and not (gap < 0.8 * radius).any():
             places.append(Place(np.array([*at, radius]), NONGLOMERULAR))
     return places
 
@@ -82,11 +86,12 @@ def background_places(
 def false_places(
     circles: NDArray[np.float64], truth: Truth, incomplete: bool, per_glomerulus: float = 2.0
 ) -> list[Place]:
-    """A detector's circles (N, 4: cx, cy, radius, score) that touch no glomerulus, best first.
+    """A detector's circles (N, 4: cx, cy, radius, score) that touch no glomerulus where all are known, best first.
 
     ``incomplete``: the upper quarter is left out, since some of them are glomeruli that nobody outlined.
     """
     taken = np.concatenate([truth.circles(), truth.ignored_circles()])
+    circles = circles[truth.is_complete_at(circles)]
     free = circles[circle_iou(circles, taken).max(axis=1, initial=0) < 0.02]
     free = free[np.argsort(-free[:, 3], kind="stable")]
     if incomplete:

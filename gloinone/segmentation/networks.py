@@ -1,4 +1,4 @@
-"""The segmenter: DeepLabv3 or DeepLabv3+ (Chen et al. 2017, 2018) of segmentation-models-pytorch."""
+"""The segmenter: DeepLabv3 or v3+ (Chen et al. 2017, 2018) or U-Net (Ronneberger et al. 2015) on one encoder."""
 
 from typing import Any
 
@@ -9,7 +9,19 @@ from gloinone.errors import WeightsError
 from gloinone.learning.backbones import Normalise
 from gloinone.weights.card import ModelCard
 
-ARCHITECTURES: dict[str, Any] = {"deeplabv3": smp.DeepLabV3, "deeplabv3plus": smp.DeepLabV3Plus}
+ARCHITECTURES: dict[str, Any] = {
+    "deeplabv3": smp.DeepLabV3,
+    "deeplabv3plus": smp.DeepLabV3Plus,
+    "unet": smp.Unet,
+}
+"""Of segmentation-models-pytorch."""
+DILATED = ("deeplabv3", "deeplabv3plus")
+"""Their encoder keeps its resolution from stride 16 on."""
+
+
+def options_of(name: str, encoder: str) -> dict[str, object]:
+    """What a card says of a network of ours."""
+    return {"encoder_name": encoder} | ({"encoder_output_stride": 16} if name in DILATED else {})
 
 
 class OutlineNet(nn.Module):
@@ -37,7 +49,8 @@ def build_network(card: ModelCard) -> OutlineNet:
     name = card.architecture.name
     if name not in ARCHITECTURES:
         raise WeightsError(f"card {card.name}: unknown segmenter {name!r}; known: {', '.join(ARCHITECTURES)}")
-    options = {"encoder_output_stride": 16, "classes": 1, **card.architecture.options}
+    stride = {"encoder_output_stride": 16} if name in DILATED else {}
+    options = {**stride, "classes": 1, **card.architecture.options}
     try:
         # encoder_weights: its default asks a hub on the network
         network = ARCHITECTURES[name](encoder_weights=None, **options)

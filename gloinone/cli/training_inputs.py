@@ -1,0 +1,83 @@
+"""From the values of the shared options to what a training reads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gloinone.annotations.class_names import ClassNames, read_class_names
+from gloinone.annotations.unlabelled import read_unlabelled
+from gloinone.cli.names import read_names
+from gloinone.cli.training_options import complete_for_each, one_for_each, steps_of, validation_names
+from gloinone.errors import UsageError
+from gloinone.training.sources import SlideFolder
+from gloinone.weights.card import Task
+
+if TYPE_CHECKING:
+    from gloinone.learning.patch_training import PatchSet
+
+DEFAULT_EDGE_PX = 192
+
+
+def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
+    """One for each --slides."""
+    slides: tuple[Path, ...] = options["slides"]
+    if len(options["truth"]) != len(slides):
+        raise UsageError("give one --truth for every --slides, in the same order")
+    tables = one_for_each(slides, options["mpp_csv"], "--mpp-csv", "--slides")
+    classes = read_class_names(options["classes"]) if options["classes"] else ClassNames()
+    complete = complete_for_each(slides, options.get("complete", ()))
+    unlabelled = read_unlabelled(options["unlabelled"]) if options.get("unlabelled") else {}
+    return tuple(
+        SlideFolder(
+            slides[i], options["truth"][i], tables[i], options["mpp"], classes, complete[i], unlabelled
+        )
+        for i in range(len(slides))
+    )
+
+
+def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
+    """What classifier and segmenter learn from, by the values of ``patch_options``."""
+    from gloinone.training.patch_set import CropFolder, RunCircles, SetConfig, patch_set
+
+    labels = one_for_each(options["crops"], options["labels"], "--labels", "--crops")
+    masks = one_for_each(options["crops"], options["masks"], "--masks", "--crops")
+    runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
+    incomplete = read_names(options.get("incomplete", ()))
+    config = SetConfig(
+        folders=slide_folders(options),
+        crops=tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
+        leave_out=read_names(options["leave_out"]),
+        validation=validation_names(options),
+        test=read_names(options["test"]),
+        background=background,
+        circles={
+            slides: RunCircles(out, slides.resolve().name in incomplete)
+            for slides, out in zip(options["slides"], runs, strict=True)
+            if out is not None
+        },
+    )
+    parts = patch_set(config, options["cache"] or options["out"] / "cache", click.echo)
+    held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))
+    click.echo(f"held out: {', '.join(held_out) or 'nobody, so nothing is measured'}")
+    return parts
+
+
+def make_options(options: Mapping[str, Any], parts: "PatchSet", task: Task) -> tuple[dict[str, Any], int]:
+    """Values of MakeOptions, and the edge of the network's input: the model's to start from, unless given."""
+    from gloinone.learning.device import use_available_threads
+    from gloinone.learning.patch_training import patch_recipe
+    from gloinone.weights.starting import starting_card
+
+    use_available_threads(options["threads"])
+    model, batch = starting_card(options["init"], task), options["batch_size"]
+    recipe = patch_recipe(
+        steps=steps_of(options["steps"], options["epochs"], len(parts.train), batch),
+        batch=batch,
+        peak_rate=options["rate"],
+        seed=options["seed"],
+        validate_every=options["validate_every"],
+    )
+    shared = {name: options[name] for name in ("out", "init", "device", "licence")}
+    return {**shared, "recipe": recipe}, options["edge"] or (model.edge_px if model else DEFAULT_EDGE_PX)

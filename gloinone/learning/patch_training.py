@@ -1,0 +1,112 @@
+"""What the trainings of classifier and segmenter share: crops cut from patches, the recipe, how results are told."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.learning.augment import ColourConfig, augment_colour
+from gloinone.learning.patches import FramingConfig, Patches, cut_pixels, framing
+from gloinone.learning.training import Recipe
+
+AS_DETECTED = FramingConfig(scale=(0.9, 1.1), shift=0.06, aspect=1.0, turn=False)
+"""Circles as a detector finds them; median circle IoU about 0.85."""
+MEAN = (122.782, 117.001, 104.298)
+"""Of the CC0 ResNet-34 that trainings start from, RGB 0..255."""
+STD = (256.0, 256.0, 256.0)
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Three parts that share no patient and no slide."""
+
+    train: Patches
+    validation: Patches
+    """Calibrates, and chooses the best weights."""
+    test: Patches
+    """Is scored and nothing else."""
+
+    @property
+    def split(self) -> str:
+        """For the card."""
+        names = [", ".join(sorted(set(p.groups))) or "none" for p in (self.validation, self.test)]
+        return f"validation: {names[0]}; test, never trained on: {names[1]}"
+
+    @property
+    def held_out(self) -> tuple[Patches, str]:
+        """What weights are compared on, and its name."""
+        return (self.test, "test patients") if len(self.test) else (self.validation, "held-out patients")
+
+
+def patch_recipe(
+    steps: int,
+    batch: int = 16,
+    peak_rate: float = 3e-4,
+    seed: int = 0,
+    validate_every: int | None = None,
+    average_decay: float = 0.99,
+) -> Recipe:
+    """Of both trainings; they validate four times unless told otherwise."""
+    return Recipe(
+        steps=steps,
+        batch=batch,
+        peak_rate=peak_rate,
+        warmup_steps=max(1, steps // 20),
+        average_decay=average_decay,
+        max_gradient=5.0,
+        validate_every=validate_every or max(1, -(-steps // 4)),
+        save_every=50,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The crops of one step."""
+
+    images: NDArray[np.uint8]
+    """(B, 3, E, E), each framed and coloured anew."""
+    numbers: NDArray[np.intp]
+    """(B,) of their patches."""
+    affines: tuple[NDArray[np.float64], ...]
+    """How each was cut."""
+
+
+def draw_crops(
+    patches: Patches, shares: NDArray[np.float64], batch: int, edge_px: int, rng: np.random.Generator
+) -> Draw:
+    """Crops of patches, drawn by ``shares`` (N,)."""
+    numbers = rng.choice(len(patches), batch, p=shares)
+    images = np.empty((batch, edge_px, edge_px, 3), np.uint8)
+    affines = []
+    for i, number in enumerate(numbers):
+        affines.append(framing(float(patches.radius[number]), edge_px, rng, FramingConfig()))
+        images[i] = augment_colour(
+            cut_pixels(patches.pixels[number], affines[-1], edge_px), rng, ColourConfig()
+        )
+    return Draw(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), numbers, tuple(affines))
+
+
+def as_detected(patches: Patches, number: int, edge_px: int, seed: int = 0) -> NDArray[np.float64]:
+    """(2, 3) affine of a patch's crop as if a detector had found its circle; the same every time."""
+    return framing(float(patches.radius[number]), edge_px, np.random.default_rng((seed, number)), AS_DETECTED)
+
+
+def patches_identity(parts: PatchSet, settings: str) -> str:
+    """Same for the same crops and settings."""
+    digest = hashlib.sha256(settings.encode())
+    for patches in (parts.train, parts.validation):
+        digest.update("\n".join(patches.labels + patches.slides).encode())
+        for pictures in (patches.pixels, patches.masks):
+            digest.update(np.ascontiguousarray(pictures[:, ::16, ::16]).tobytes())
+    return digest.hexdigest()
+
+
+def by_source(patches: Patches, on: str) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """What is reported on: all patches and then those of each source, with their numbers."""
+    names = sorted(set(patches.sources))
+    for name in names if len(names) == 1 else ["", *names]:
+        own = [i for i, source in enumerate(patches.sources) if name in ("", source)]
+        yield f"{on}, {name or 'all sources'}", np.array(own, np.intp)

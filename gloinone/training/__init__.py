@@ -1,0 +1,1 @@
+"""What a laboratory's own slides and outlines become before a network learns from them: checked, read once, parted."""

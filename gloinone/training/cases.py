@@ -1,0 +1,83 @@
+"""From slides with truth to the detector's cached cases: each slide is opened once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.annotations.truth import Truth
+from gloinone.detection.cases import Case, cache_key, load_case, sample_tissue, save_case
+from gloinone.records import Mask, Overview
+from gloinone.slide.reader import open_slide
+from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.training.sources import Say, TruthSlide
+
+
+def collect_cases(slides: Sequence[TruthSlide], cache: Path, cache_mpp: float, say: Say) -> list[Case]:
+    """A case of every slide, its picture at ``cache_mpp`` um/px or as fine as the slide is."""
+    cases = []
+    for slide in slides:
+        cases.append(_collect(slide, cache, cache_mpp))
+        say(f"{slide.name}: {len(cases[-1].circles)} glomeruli, {cases[-1].tissue_mm2:.1f} mm2 of tissue")
+    return cases
+
+
+def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
+    key = _key(source, cache_mpp)
+    cached = load_case(cache, key)
+    if cached is not None:
+        return cached
+    with open_slide(source.path, source.name, source.said) as slide:
+        truth = source.read_truth(slide.info.bounds)
+        # never finer than the slide itself: enlarging adds bytes and no detail
+        picture = slide.overview(max(cache_mpp, slide.info.mpp))
+        overview = tissue_overview(slide)
+        down = picture.window.downsample
+        scale = overview.window.downsample / down
+        case = Case(
+            name=source.name,
+            source=source.folder.name,
+            patient=source.patient,
+            mpp=slide.info.mpp * down,
+            pixels=picture.pixels,
+            circles=truth.circles() / down,
+            ignored=truth.ignored_circles() / down,
+            tissue=sample_tissue(known_tissue(overview, truth), scale, seed=0),
+            tissue_mm2=tissue_mm2(overview, slide.info.mpp),
+            complete=None if truth.complete is None else tuple(area.ring / down for area in truth.complete),
+        )
+    save_case(cache, key, case)
+    again = load_case(cache, key)
+    assert again is not None
+    return again
+
+
+def known_tissue(overview: Overview, truth: Truth) -> Mask:
+    """Tissue where the truth is complete: what backgrounds are drawn from."""
+    if truth.complete is None:
+        return overview.tissue
+    rows, columns = np.nonzero(overview.tissue)
+    places = overview.window.l0_from_image(np.column_stack([columns, rows]).astype(np.float64) + 0.5)
+    known: NDArray[np.bool_] = np.zeros_like(overview.tissue)
+    known[rows, columns] = truth.is_complete_at(places)
+    return known
+
+
+def _key(source: TruthSlide, cache_mpp: float) -> str:
+    """Changes with everything the case is made from."""
+    folder = source.folder
+    stamps = [p.stat() for p in (source.path, source.truth_path)]
+    unlabelled = folder.unlabelled.get(source.name, np.zeros((0, 3)))
+    parts: list[object] = [
+        source.name,
+        folder.name,
+        source.patient,
+        source.said,
+        cache_mpp,
+        unlabelled.tolist(),
+    ]
+    parts += [(s.st_size, s.st_mtime_ns) for s in stamps]
+    if folder.classes.ours is not None or folder.complete is False:
+        parts += [sorted((folder.classes.ours or {}).items()), folder.complete]
+    return cache_key(parts)

@@ -1,0 +1,153 @@
+"""What both second-stage trainings learn from: slides and crops read once, and a split that cannot leak."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.errors import AnnotationError
+from gloinone.learning.patch_training import PatchSet
+from gloinone.learning.patches import Patches, join_patches, load_patches, save_patches, split_patches
+from gloinone.slide.reader import open_slide
+from gloinone.slide.tissue import tissue_overview
+from gloinone.training.crop_patches import read_crop_folder
+from gloinone.training.slide_patches import (
+    Place,
+    SlideOrigin,
+    background_places,
+    false_places,
+    read_patches,
+    truth_places,
+)
+from gloinone.training.sources import Say, SlideFolder, TruthSlide, truth_slides
+
+FORMAT = 2
+"""Of the cache; raised when patches are made differently."""
+
+
+@dataclass(frozen=True)
+class RunCircles:
+    """OUT of a `gloinone run` on a folder's slides: false circles in it become negatives."""
+
+    out: Path
+    incomplete: bool = False
+    """Some glomeruli have no outline, so the best false circles may be true."""
+
+
+@dataclass(frozen=True)
+class CropFolder:
+    """One set of --crops with --labels, --masks or both."""
+
+    crops: Path
+    labels: Path | None = None
+    masks: Path | None = None
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """What to read and how to part it."""
+
+    folders: tuple[SlideFolder, ...]
+    crops: tuple[CropFolder, ...]
+    leave_out: frozenset[str]
+    """Slides or patients that are not even read."""
+    validation: frozenset[str] | None
+    """Slides or patients; None: a fifth of the patients."""
+    test: frozenset[str] = frozenset()
+    background: float = 1.5
+    """Circles without a glomerulus for each glomerulus."""
+    circles: dict[Path, RunCircles] = field(default_factory=dict)
+    """By folder of slides."""
+    seed: int = 0
+
+
+def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
+    """Patches of everything named, from the cache where they were read before."""
+    parts = []
+    for crops in config.crops:
+        key = _key(config, repr(crops), [crops.crops, crops.labels, crops.masks])
+        parts.append(_cached(cache, key, partial(_read_crops, crops, config), say))
+    slides = truth_slides(config.folders, config.leave_out, say)
+    for folder in config.folders:
+        own = [slide for slide in slides if slide.folder is folder]
+        circles = config.circles.get(folder.slides)
+        files = [path for slide in own for path in (slide.path, slide.truth_path)]
+        said = [(s.name, s.patient, str(s.said)) for s in own]
+        key = _key(
+            config, f"{folder!r} {said} {circles}", [*files, circles.out / "slides" if circles else None]
+        )
+        parts.append(_cached(cache, key, partial(_read_slides, own, circles, config), say))
+    rest, test = split_patches(join_patches([p for p in parts if len(p)]), config.test, "--test")
+    return PatchSet(*split_patches(rest, config.validation), test)
+
+
+def _cached(cache: Path, key: str, read: Callable[[], Patches], say: Say) -> Patches:
+    path = cache / f"patches-{key}.npz"
+    if not path.is_file():
+        save_patches(path, read())
+    patches = load_patches(path)
+    names, counts = np.unique(
+        [f"{s} {n}" for s, n in zip(patches.sources, patches.labels, strict=True)], return_counts=True
+    )
+    say(", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True)))
+    return patches
+
+
+def _key(config: SetConfig, what: str, paths: Sequence[Path | None]) -> str:
+    """Changes with everything the patches are made from."""
+    files = [p for v in paths if v for p in ([v] if v.is_file() else sorted(v.rglob("*"))) if p.is_file()]
+    stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    settings = [FORMAT, what, sorted(config.leave_out), config.background, config.seed]
+    return hashlib.sha256(json.dumps([settings, stamps]).encode()).hexdigest()[:16]
+
+
+def _read_crops(folder: CropFolder, config: SetConfig) -> Patches:
+    patches = read_crop_folder(folder.crops, folder.labels, folder.masks)
+    kept = [
+        i
+        for i, names in enumerate(zip(patches.groups, patches.slides, strict=True))
+        if config.leave_out.isdisjoint(names)
+    ]
+    return patches.take(np.array(kept, np.intp))
+
+
+def _read_slides(slides: Sequence[TruthSlide], circles: RunCircles | None, config: SetConfig) -> Patches:
+    parts = []
+    for source in slides:
+        rng = np.random.default_rng((config.seed, source.number))
+        parts.append(_read_slide(source, circles, config.background, rng))
+    return join_patches([part for part in parts if len(part)] or parts)
+
+
+def _read_slide(
+    source: TruthSlide, circles: RunCircles | None, background: float, rng: np.random.Generator
+) -> Patches:
+    with open_slide(source.path, source.name, source.said) as slide:
+        truth = source.read_truth(slide.info.bounds)
+        places: list[Place] = truth_places(truth)
+        count = int(np.ceil(background * max(2, len(truth.glomeruli))))
+        places += background_places(slide, tissue_overview(slide), truth, count, rng)
+        if circles is not None:
+            table = read_circles(circles.out / "slides" / source.name / "circles.csv")
+            places += false_places(table, truth, circles.incomplete)
+        return read_patches(slide, places, SlideOrigin(source.name, source.patient, source.folder.name))
+
+
+def read_circles(path: Path) -> NDArray[np.float64]:
+    """(N, 4) cx, cy, radius, det_score of a slide's circles.csv."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = [
+                [float(row[c]) for c in ("x", "y", "radius", "det_score")] for row in csv.DictReader(stream)
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise AnnotationError(
+            f"{path}: no circles ({error}); give the OUT of a run on these slides"
+        ) from error
+    return np.array(rows, np.float64).reshape(-1, 4)

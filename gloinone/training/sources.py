@@ -1,0 +1,107 @@
+"""Which slides a training reads: each with its truth file, its patient and its resolution, and all names known."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gloinone.annotations.class_names import COMPLETE, ClassNames
+from gloinone.annotations.geojson import Bounds
+from gloinone.annotations.region import Region
+from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth
+from gloinone.errors import UsageError
+from gloinone.slide.discover import find_slides
+from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv, resolution_for
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SlideFolder:
+    """One pair of --slides and --truth, and what was said about it."""
+
+    slides: Path
+    truth: Path
+    mpp_csv: Path | None = None
+    mpp: float | None = None
+    classes: ClassNames = field(default_factory=ClassNames)
+    complete: bool | None = None
+    """Whether every glomerulus is outlined on slides without a `region`; None: not said."""
+    unlabelled: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Slide name -> (N, 3) circles to ignore, level-0 px."""
+
+    @property
+    def name(self) -> str:
+        """What batches are balanced by and scores reported by."""
+        return self.slides.resolve().name
+
+
+@dataclass(frozen=True)
+class TruthSlide:
+    """One slide, not yet opened."""
+
+    path: Path
+    name: str
+    patient: str
+    """The table's; without one every slide is its own patient."""
+    folder: SlideFolder
+    truth_path: Path
+    said: Resolution
+    number: int
+    """Of the slide in its folder: what is drawn at random on it does not depend on which others are left out."""
+
+    def read_truth(self, bounds: Bounds | None) -> Truth:
+        """Its truth, level-0 px; ``bounds`` as the slide's."""
+        truth = read_truth(self.truth_path, self.folder.classes, self.name, bounds)
+        truth = truth.ignoring(self.folder.unlabelled.get(self.name, np.zeros((0, 3))))
+        return truth.partial() if self.folder.complete is False else truth
+
+
+def truth_slides(folders: Sequence[SlideFolder], left_out: frozenset[str], say: Say) -> list[TruthSlide]:
+    """Every slide that is not left out (by name, file stem or patient), in order.
+
+    Raises AnnotationError for a slide without truth and for class names that are not known, with all names of all
+    files; UsageError for a folder without slides, or one of which nobody said whether its truth is complete.
+    """
+    slides = []
+    for folder in folders:
+        table = read_mpp_csv(folder.mpp_csv) if folder.mpp_csv else None
+        found = find_slides(folder.slides, None).slides
+        if not found:
+            raise UsageError(f"{folder.slides}: no slides in it")
+        for number, (path, name) in enumerate((s.path, s.name) for s in found):
+            patient = patient_of(name, table)
+            if left_out & {name, Path(name).stem, patient}:
+                say(f"{name}: left out")
+                continue
+            truth_path = find_truth(name, folder.truth)
+            said = resolution_for(name, table, folder.mpp)
+            slides.append(TruthSlide(path, name, patient, folder, truth_path, said, number))
+    check_names(slides)
+    return slides
+
+
+def patient_of(name: str, table: MppTable | None) -> str:
+    """The table's patient, else every slide is its own."""
+    row = table.row(name) if table else None
+    return (row.columns.get("patient") if row else None) or Path(name).stem
+
+
+def check_names(slides: Sequence[TruthSlide]) -> None:
+    """Every class name is known, and where no `region` is drawn somebody said whether the truth is complete."""
+    for folder in dict.fromkeys(s.folder.slides for s in slides):
+        own = [s for s in slides if s.folder.slides == folder]
+        chosen, everything = own[0].folder, list[Region]()
+        for slide in own:
+            regions = read_regions(slide.truth_path, slide.name)
+            everything += regions
+            names = (chosen.classes.named(region) for region in regions)
+            if chosen.complete is None and not any(r and r.label == COMPLETE for r in names):
+                raise UsageError(
+                    f"{slide.name}: is every glomerulus outlined? Pass --complete yes if so, --complete no if not "
+                    f"(then only outlined ones are learned from), or draw a rectangle named {COMPLETE} around "
+                    "what is complete"
+                )
+        chosen.classes.check(everything, str(chosen.truth))

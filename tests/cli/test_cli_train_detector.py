@@ -1,0 +1,76 @@
+"""`gloinone train detector` from drawn slides to a model, with whole and with partial truth."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gloinone.cli.main import program
+from gloinone.drawn.config import SceneConfig
+from gloinone.drawn.slide import draw_slide
+from gloinone.weights.store import ModelPaths, check_hash, find_model, model_dirs, read_card
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drawn slides with their truth."""
+    folder = tmp_path_factory.mktemp("slides")
+    for seed in (1, 2):
+        config = SceneConfig(
+            1200, 900, normal=2, obsolescent=1, solidified=0, disappearing=0, decoys=1, seed=seed, mpp=1.5
+        )
+        draw_slide(folder / f"s{seed}.tif", config)
+    return folder
+
+
+def train(slides: Path, out: Path, *more: str) -> Result:
+    small = ["--steps", "1", "--batch-size", "1", "--edge", "64", "--threads", "1", "--device", "cpu"]
+    folders = ["--slides", str(slides), "--truth", str(slides), "--out", str(out)]
+    return CliRunner().invoke(program, ["train", "detector", *folders, *small, *more])
+
+
+def test_a_detector_is_made_and_compared(slides: Path, tmp_path: Path) -> None:
+    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    result = train(slides, tmp_path / "d", *start)
+    assert result.exit_code == 0, result.output
+    card = read_card(tmp_path / "d" / "card.json")
+    check_hash(ModelPaths(tmp_path / "d"), card)
+    assert card.split.startswith("validation (threshold and floor): s")  # one of two is held out
+    assert [row.what for row in card.measured] == ["AP50", "AP .50:.90"]
+    assert "kept: step 1, the best by ap50" in result.output
+    assert "AP50, held-out slides: shipped" in result.output
+    with (tmp_path / "d" / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] for row in rows] == ["no difference shown"] * 2
+    again = train(slides, tmp_path / "d", *start)
+    assert again.exit_code == 0
+    assert "goes on at step 1 of 1" in again.output
+
+
+def test_partial_truth_shows_no_precision_and_is_not_mined(slides: Path, tmp_path: Path) -> None:
+    result = train(slides, tmp_path / "d", "--complete", "no", "--val", "s2")  # from the shipped weights
+    assert result.exit_code == 0, result.output
+    assert "s1.tif: 0 false circles to learn from" in result.output
+    card = read_card(tmp_path / "d" / "card.json")
+    shipped = read_card(find_model("detector", "detector", model_dirs()).card)
+    assert [row.what for row in card.measured] == [f"recall at {shipped.threshold:.2f}"]
+    assert "precision is not known" in card.measured[0].on
+    # Nothing here can tell a better one
+    assert (card.threshold, card.floor) == (shipped.threshold, shipped.floor)
+    assert f"recall at {shipped.threshold:.2f}, held-out slides: shipped" in result.output
+    assert "AP50" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ((), "is every glomerulus outlined? Pass --complete yes"),
+        (("--complete", "yes", "--val", "nobody"), "no slide or patient named nobody"),
+        (("--complete", "yes", "--init", "absent"), "no detector named"),
+    ],
+)
+def test_refused(slides: Path, tmp_path: Path, more: tuple[str, ...], word: str) -> None:
+    result = train(slides, tmp_path / "d", *more)
+    assert result.exit_code == 2
+    assert word in result.output
