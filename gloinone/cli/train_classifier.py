@@ -21,11 +21,6 @@ from gloinone.cli.training_options import patch_options, with_options
     help="OUT of a run on these slides: its false circles are shown as non-glomerular; one per --slides, or -.",
 )
 @click.option(
-    "--incomplete",
-    multiple=True,
-    help="Name of a --slides folder where some glomeruli are not outlined: its best false circles are left out.",
-)
-@click.option(
     "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
 )
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")

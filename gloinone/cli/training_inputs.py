@@ -39,12 +39,11 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
 
 def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
     """What classifier and segmenter learn from, by the values of ``patch_options``."""
-    from gloinone.training.patch_set import CropFolder, RunCircles, SetConfig, patch_set
+    from gloinone.training.patch_set import CropFolder, SetConfig, patch_set
 
     labels = one_for_each(options["crops"], options["labels"], "--labels", "--crops")
     masks = one_for_each(options["crops"], options["masks"], "--masks", "--crops")
     runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
-    incomplete = read_names(options.get("incomplete", ()))
     config = SetConfig(
         folders=slide_folders(options),
         crops=tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
@@ -52,11 +51,7 @@ def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
         validation=validation_names(options),
         test=read_names(options["test"]),
         background=background,
-        circles={
-            slides: RunCircles(out, slides.resolve().name in incomplete)
-            for slides, out in zip(options["slides"], runs, strict=True)
-            if out is not None
-        },
+        circles={slides: out for slides, out in zip(options["slides"], runs, strict=True) if out is not None},
     )
     parts = patch_set(config, options["cache"] or options["out"] / "cache", click.echo)
     held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))

@@ -32,15 +32,6 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class RunCircles:
-    """OUT of a `gloinone run` on a folder's slides: false circles in it become negatives."""
-
-    out: Path
-    incomplete: bool = False
-    """Some glomeruli have no outline, so the best false circles may be true."""
-
-
-@dataclass(frozen=True)
 class CropFolder:
     """One set of --crops with --labels, --masks or both."""
 
@@ -62,7 +53,7 @@ class SetConfig:
     test: frozenset[str] = frozenset()
     background: float = 1.5
     """Circles without a glomerulus for each glomerulus."""
-    circles: dict[Path, RunCircles] = field(default_factory=dict)
+    circles: dict[Path, Path] = field(default_factory=dict)
     """By folder of slides."""
     seed: int = 0
 
@@ -79,9 +70,7 @@ def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
         circles = config.circles.get(folder.slides)
         files = [path for slide in own for path in (slide.path, slide.truth_path)]
         said = [(s.name, s.patient, str(s.said)) for s in own]
-        key = _key(
-            config, f"{folder!r} {said} {circles}", [*files, circles.out / "slides" if circles else None]
-        )
+        key = _key(config, f"{folder!r} {said} {circles}", [*files, circles / "slides" if circles else None])
         parts.append(_cached(cache, key, partial(_read_slides, own, circles, config), say))
     rest, test = split_patches(join_patches([p for p in parts if len(p)]), config.test, "--test")
     return PatchSet(*split_patches(rest, config.validation), test)
@@ -117,7 +106,7 @@ def _read_crops(folder: CropFolder, config: SetConfig) -> Patches:
     return patches.take(np.array(kept, np.intp))
 
 
-def _read_slides(slides: Sequence[TruthSlide], circles: RunCircles | None, config: SetConfig) -> Patches:
+def _read_slides(slides: Sequence[TruthSlide], circles: Path | None, config: SetConfig) -> Patches:
     parts = []
     for source in slides:
         rng = np.random.default_rng((config.seed, source.number))
@@ -126,7 +115,7 @@ def _read_slides(slides: Sequence[TruthSlide], circles: RunCircles | None, confi
 
 
 def _read_slide(
-    source: TruthSlide, circles: RunCircles | None, background: float, rng: np.random.Generator
+    source: TruthSlide, circles: Path | None, background: float, rng: np.random.Generator
 ) -> Patches:
     with open_slide(source.path, source.name, source.said) as slide:
         truth = source.read_truth(slide.info.bounds)
@@ -134,8 +123,8 @@ def _read_slide(
         count = int(np.ceil(background * max(2, len(truth.glomeruli))))
         places += background_places(slide, tissue_overview(slide), truth, count, rng)
         if circles is not None:
-            table = read_circles(circles.out / "slides" / source.name / "circles.csv")
-            places += false_places(table, truth, circles.incomplete)
+            table = read_circles(circles / "slides" / source.name / "circles.csv")
+            places += false_places(table, truth)
         return read_patches(slide, places, SlideOrigin(source.name, source.patient, source.folder.name))
 
 

@@ -83,19 +83,12 @@ def background_places(
     return places
 
 
-def false_places(
-    circles: NDArray[np.float64], truth: Truth, incomplete: bool, per_glomerulus: float = 2.0
-) -> list[Place]:
-    """A detector's circles (N, 4: cx, cy, radius, score) that touch no glomerulus where all are known, best first.
-
-    ``incomplete``: the upper quarter is left out, since some of them are glomeruli that nobody outlined.
-    """
+def false_places(circles: NDArray[np.float64], truth: Truth, per_glomerulus: float = 2.0) -> list[Place]:
+    """A detector's circles (N, 4: cx, cy, radius, score) that touch no glomerulus where all are known, best first."""
     taken = np.concatenate([truth.circles(), truth.ignored_circles()])
     circles = circles[truth.is_complete_at(circles)]
     free = circles[circle_iou(circles, taken).max(axis=1, initial=0) < 0.02]
     free = free[np.argsort(-free[:, 3], kind="stable")]
-    if incomplete:
-        free = free[len(free) // 4 :]
     most = int(np.ceil(per_glomerulus * max(4, len(truth.glomeruli))))
     return [Place(circle[:3], NONGLOMERULAR) for circle in free[:most]]
 

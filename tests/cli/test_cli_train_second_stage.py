@@ -103,14 +103,12 @@ def test_false_circles_touch_no_truth() -> None:
     truth = Truth((Box(0, 0, 100),), (Box(1000, 0, 100),))  # type: ignore[arg-type]
     free = [[500.0, 500 + 300 * i, 50, 0.1 * i] for i in range(1, 9)]
     circles = np.array([[0, 0, 100, 0.9], [1000, 10, 90, 0.8], *free])
-    all_of_them = false_places(circles, truth, incomplete=False)
+    all_of_them = false_places(circles, truth)
     assert [p.circle[1] for p in all_of_them] == [500 + 300 * i for i in range(8, 0, -1)]
     assert {p.label for p in all_of_them} == {NONGLOMERULAR}
     partial = replace(truth, complete=())
-    assert false_places(circles, partial, incomplete=False) == []
-    careful = false_places(circles, truth, incomplete=True)
-    assert [p.circle[1] for p in careful] == [500 + 300 * i for i in range(6, 0, -1)]
-    assert len(false_places(np.repeat(circles, 9, axis=0), truth, False)) == 8
+    assert false_places(circles, partial) == []
+    assert len(false_places(np.repeat(circles, 9, axis=0), truth)) == 8
 
 
 def test_tight_crops_get_the_jobs_framing(tmp_path: Path) -> None:
