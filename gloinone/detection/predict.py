@@ -18,7 +18,7 @@ from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileRead, stream_tiles
-from gloinone.slide.tiles import Tile, plan_tiles
+from gloinone.slide.tiles import plan_tiles
 
 Core = tuple[float, float, float, float]
 
@@ -117,14 +117,13 @@ class Detector:
         """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
         config = self.config
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
-        unread: list[Tile] = []
+        unread: list[Core] = []
 
         def placed(reads: Iterable[TileRead]) -> Iterator[PlacedTile]:
             for done, read in enumerate(reads, start=1):
                 on_tile(done, len(plan.tiles))
-                if read.pixels is None:
-                    unread.append(read.tile)
-                else:
+                unread.extend(read.unread)
+                if read.pixels is not None:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
         reads = stream_tiles(slide, plan, config.readers, config.readers + 2 * self.batch_size)
@@ -132,6 +131,6 @@ class Detector:
             circles = self.circles_of(placed(reads), (slide.info.width, slide.info.height))
         return Detected(
             circles=circles,
-            unread=tuple(t.core for t in unread),
+            unread=tuple(unread),
             n_tiles=len(plan.tiles),
         )

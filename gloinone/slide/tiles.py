@@ -87,8 +87,8 @@ class _Grid:
 def plan_tiles(info: SlideInfo, overview: Overview, mpp: float, edge_px: int, margin_um: float) -> TilePlan:
     """Tiles at ``mpp`` whose cores hold all tissue of the overview and ``TORN_EDGE_UM`` around it.
 
-    They measure half to two and a half times ``edge_px``. Whatever tissue lies within ``margin_um`` of a point of a core lies
-    in that tile's window, the mirror image of the tissue beyond the slide's border included.
+    They measure half to two and a half times ``edge_px``. Whatever tissue lies within ``margin_um`` of a point of a
+    core lies in that tile's window, the mirror image of the tissue beyond the slide's border included.
     """
     if not overview.tissue.any():
         return TilePlan((), mpp)
