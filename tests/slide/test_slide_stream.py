@@ -23,10 +23,10 @@ EDGE = 100
 
 
 def grid_plan(width: int, height: int, step: int = 60) -> TilePlan:
-    """Windows of 100 px every 60 px, the last ones over the border."""
+    """Windows of 100 px every 60 px, the last ones over the border, with cores in their middle."""
     places = [(x, y) for y in range(-20, height - 40, step) for x in range(-20, width - 40, step)]
     tiles = tuple(
-        Tile(i, Window(x, y, EDGE, EDGE, EDGE, EDGE), (x, y, x + step, y + step))
+        Tile(i, Window(x, y, EDGE, EDGE, EDGE, EDGE), (x + 20, y + 20, x + 20 + step, y + 20 + step))
         for i, (x, y) in enumerate(places)
     )
     return TilePlan(tiles, 1.0)

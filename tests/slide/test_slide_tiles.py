@@ -131,8 +131,6 @@ def test_all_windows_have_one_of_a_few_shapes_on_whole_pixels_of_the_level(
         x0, y0, x1, y1 = tile.core
         assert 0 <= x0 < x1 <= info.width
         assert 0 <= y0 < y1 <= info.height
-    shapes = [(tile.window.width_px, tile.window.height_px) for tile in plan.tiles]
-    assert len(list(groupby(shapes))) == len(set(shapes))  # those of one shape follow each other
 
 
 def test_no_tissue_is_no_tiles() -> None:
@@ -173,7 +171,10 @@ def test_large_tissue_costs_little_more_than_its_margins() -> None:
     y, x = np.indices((900, 1200))
     tissue = ((x - 600) / 550) ** 2 + ((y - 450) / 400) ** 2 <= 1
     overview = overview_of(tissue)
-    cost = plan_cost(plan_tiles(info_of(overview), overview, 1.0, 1024, 200), overview)
+    plan = plan_tiles(info_of(overview), overview, 1.0, 1024, 200)
+    shapes = [(tile.window.width_px, tile.window.height_px) for tile in plan.tiles]
+    assert len(list(groupby(shapes))) == len(set(shapes)) > 2  # those of one shape follow each other
+    cost = plan_cost(plan, overview)
     assert cost is not None
     assert 1.0 < cost.decoded_per_tissue < 1.3
     assert (
