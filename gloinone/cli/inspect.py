@@ -125,11 +125,11 @@ def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
     overview = tissue_overview(slide)
     plan = plan_tiles(slide.info, overview, network.mpp, network.edge_px, network.margin_um)
     cost, area = plan_cost(plan, overview), tissue_mm2(overview, slide.info.mpp)
-    tiles = f"{len(plan.tiles)} of {network.edge_px} px at {network.mpp:g} um/px"
+    tiles = f"{len(plan.tiles)} at {network.mpp:g} um/px"
     if cost is not None:
         share = cost.decoded_per_tissue * float(overview.tissue.mean())
         tiles += f"; {cost.network_per_tissue:.1f} times the tissue's area, {share:.0%} of the slide"
-    seconds = expected_seconds(len(plan.tiles), network.edge_px, area)
+    seconds = expected_seconds(plan.network_px, area)
     return [
         ("tissue", f"{area:.2f} mm2"),
         ("detector", network.name),
@@ -138,9 +138,9 @@ def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
     ]
 
 
-def expected_seconds(tiles: int, edge_px: int, tissue: float) -> float:
+def expected_seconds(network_px: int, tissue: float) -> float:
     """Rough wall time of a run on the processor; ``tissue`` in mm2."""
-    work = tiles * edge_px**2 / 1e6 * CPU_SECONDS_PER_MEGAPIXEL
+    work = network_px / 1e6 * CPU_SECONDS_PER_MEGAPIXEL
     work += tissue * CIRCLES_PER_MM2 * CPU_SECONDS_PER_CIRCLE
     return work / available_cores()
 

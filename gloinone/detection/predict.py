@@ -1,8 +1,10 @@
 """The detector at work: tiles of one slide through the network in fixed batches, circles in level-0 px out."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -16,13 +18,15 @@ from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileRead, stream_tiles
-from gloinone.slide.tiles import Tile, plan_tiles
+from gloinone.slide.tiles import plan_tiles
 
 Core = tuple[float, float, float, float]
 
 CORE_SLACK_PX = 8
 """Tile px around a core in which centres are taken too: two tiles place one glomerulus a little apart, and on
 the border of their cores each could leave it to the other. What both take is merged."""
+GPU_BATCH = 4
+"""Tiles of the card's edge."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,13 @@ class DetectConfig:
 
     mpp: float
     edge_px: int
+    """Of the tile that ``max_per_tile`` and ``batch_size`` speak of; others may be smaller or larger."""
     margin_um: float
     floor: float
     max_iou: float
     max_per_tile: int = TOP_K
-    batch_size: int = 4
-    """Fixed: the convolution library's results depend on it."""
+    batch_size: int | None = None
+    """At most; of larger tiles fewer. None: `GPU_BATCH` on a GPU, one on a processor, where more gains nothing."""
     readers: int = 2
 
 
@@ -67,6 +72,7 @@ class Detector:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.device = device
+        self.batch_size = config.batch_size or (GPU_BATCH if device.type == "cuda" else 1)
 
     def circles_of(self, tiles: Iterable[PlacedTile], size: tuple[int, int] | None = None) -> Scored:
         """(N, 4) level-0 circles of tiles, merged; tiles are never held all at once.
@@ -74,7 +80,7 @@ class Detector:
         ``size``: width, height of the slide; a centre beyond its border is folded back, before circles are merged.
         """
         found = [np.zeros((0, 4))]
-        for batch in fixed_batches(tiles, self.config.batch_size):
+        for batch in self._batches(tiles):
             for tile, circles in zip(batch, self._predict([t.pixels for t in batch]), strict=True):
                 circles = circles[circles[:, 3] >= self.config.floor]
                 placed = circles.copy()
@@ -86,34 +92,45 @@ class Detector:
         circles = np.concatenate(found)
         return suppress(circles if size is None else folded(circles, size), self.config.max_iou)
 
+    def _batches(self, tiles: Iterable[PlacedTile]) -> Iterator[list[PlacedTile]]:
+        """Tiles of one shape follow each other; each shape has batches of its own fixed size."""
+        for shape, alike in groupby(tiles, key=lambda tile: tile.pixels.shape[:2]):
+            yield from fixed_batches(alike, self._batch_size(shape))
+
+    def _batch_size(self, shape: tuple[int, ...]) -> int:
+        """Fixed by the tile's shape alone: the convolution library's results depend on it."""
+        as_many_px = self.batch_size * self.config.edge_px**2 // (shape[0] * shape[1])
+        return min(self.batch_size, max(1, as_many_px))
+
     @torch.inference_mode()
     def _predict(self, images: list[Pixels]) -> NDArray[np.float64]:
         """(H, W, 3) images of one size -> (len(images), K, 4) circles in tile px."""
-        batch = torch.from_numpy(stack_padded(images, self.config.batch_size)).to(self.device)
+        height, width = shape = images[0].shape[:2]
+        batch = torch.from_numpy(stack_padded(images, self._batch_size(shape))).to(self.device)
         batch = batch.to(memory_format=torch.channels_last)
         with autocast(self.device):
             maps = self.network(batch)
-        return decode(maps, self.config.max_per_tile)[: len(images)].double().cpu().numpy()
+        most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
+        return decode(maps, most)[: len(images)].double().cpu().numpy()
 
     def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Detected:
         """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
         config = self.config
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
-        unread: list[Tile] = []
+        unread: list[Core] = []
 
         def placed(reads: Iterable[TileRead]) -> Iterator[PlacedTile]:
             for done, read in enumerate(reads, start=1):
                 on_tile(done, len(plan.tiles))
-                if read.pixels is None:
-                    unread.append(read.tile)
-                else:
+                unread.extend(read.unread)
+                if read.pixels is not None:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
-        reads = stream_tiles(slide, plan, workers=config.readers, queue_size=2 * config.batch_size)
+        reads = stream_tiles(slide, plan, config.readers, config.readers + 2 * self.batch_size)
         with closing(reads):  # whatever goes wrong, nobody reads on while the caller closes the slide
             circles = self.circles_of(placed(reads), (slide.info.width, slide.info.height))
         return Detected(
             circles=circles,
-            unread=tuple(t.core for t in unread),
+            unread=tuple(unread),
             n_tiles=len(plan.tiles),
         )

@@ -174,7 +174,7 @@ def read_share(overview: Overview, unread: Sequence[Core]) -> float:
         return 1.0
     seen = overview.tissue.copy() if overview.unread is None else overview.tissue & ~overview.unread
     for x0, y0, x1, y1 in unread:
-        # a core's borders are those of the overview's pixels, but for rounding to level-0 px
+        # the borders of a whole core are those of the overview's pixels, but for rounding to level-0 px
         corners = overview.window.image_from_l0(np.array([[x0, y0], [x1, y1]]))
         (left, top), (right, bottom) = np.maximum(np.rint(corners), 0).astype(int)
         seen[top:bottom, left:right] = False
@@ -202,7 +202,7 @@ def _notes(
     if unread:
         places = "; ".join(f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}" for x0, y0, x1, y1 in unread[:5])
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        notes.append(f"{len(unread)} tiles could not be read (level-0 px: {places}{more})")
+        notes.append(f"{len(unread)} places could not be read (level-0 px: {places}{more})")
     if lost:
         notes.append(
             f"{len(lost)} circles were found whose surroundings could not be read again; they are left out"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.records import Crop, Window
-from gloinone.slide.sampling import Slide
+from gloinone.records import Crop, Mask, Window
+from gloinone.slide.sampling import Read, Slide
 from gloinone.slide.stream import stream_windows
 
 CONTEXT_UM = 12.5
@@ -30,14 +30,28 @@ def crop_window(cx: float, cy: float, radius: float, mpp: float, edge_px: int = 
 def stream_crops(
     slide: Slide, circles: NDArray[np.floating[Any]], workers: int
 ) -> Generator[Crop | None, None, None]:
-    """Crops of circles (N, 3 or more columns: cx, cy, radius, ...; level-0 px), in their order; None: unreadable."""
+    """Crops of circles (N, 3 or more columns: cx, cy, radius, ...; level-0 px), in their order.
+
+    None where the circle itself could not be read: nothing is said of what was not seen. Unread context is background.
+    """
     windows = (crop_window(float(c[0]), float(c[1]), float(c[2]), slide.info.mpp) for c in circles)
     reads = stream_windows(slide, windows, workers, workers * QUEUED_PER_WORKER)
     try:
         for read in reads:
-            yield None if read is None else Crop(read.window, read.pixels, read.scanned)
+            lost = read is None or (
+                read.unread is not None and (read.unread & _in_circle(read, slide.info.mpp)).any()
+            )
+            yield None if read is None or lost else Crop(read.window, read.pixels, read.scanned)
     finally:
         reads.close()
+
+
+def _in_circle(read: Read, mpp: float) -> Mask:
+    """(H, W) the pixels of a crop that lie in its circle."""
+    y, x = np.ogrid[: read.window.height_px, : read.window.width_px]
+    half = (read.window.width_px - 1) / 2
+    share = 1 - 2 * CONTEXT_UM / mpp / read.window.width
+    return np.asarray(np.hypot(x - half, y - half) <= share * half, np.bool_)
 
 
 def read_crops(slide: Slide, circles: NDArray[np.floating[Any]], workers: int) -> list[Crop | None]:

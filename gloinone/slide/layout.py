@@ -1,9 +1,12 @@
-"""Covers a mask with few rectangles, each small enough for one tile together with the surroundings it needs.
+"""Covers a mask with rectangles, each small enough for one tile together with the surroundings it needs.
 
-Everything here counts cells of the overview. The mask is cut where it is empty; each piece is cut into rows and the
-rows into cores, or into columns first, or at its widest gap, whichever gives the fewest tiles.
+Everything here counts cells of the overview. A tile is as wide and as high as the smallest of a few sides that will
+do, and what is made small is the area of all tiles. The mask is cut into rows and the rows into cores, or into columns
+first, or at its widest gap, whichever costs least; then each core is cut in two where two tiles cost less than one.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,15 +38,27 @@ class Placed(NamedTuple):
     needed: Rectangle
 
 
-def lay_cores(wanted: Mask, tissue: Mask, edge: int, margin: int, guard: int) -> list[Placed]:
-    """Disjoint cores that hold all of ``wanted``; what each needs is at most ``edge`` wide and high.
+CUTS = 8
+"""A core is tried to be cut at this many parts of its width and of its height, and at its widest gap."""
+CHARGE = 8
+"""Each tile costs this part of the smallest one's area more, so that nothing is cut up for next to nothing."""
 
-    A side needs ``margin`` beyond it if ``tissue``, mirrored at the border, lies that near to it, else ``guard``.
+
+def smallest_side(sides: Sequence[int], length: int) -> int:
+    """Index of the smallest of ascending ``sides`` that is as long; the last where none is."""
+    return min(bisect_left(sides, length), len(sides) - 1)
+
+
+def lay_cores(wanted: Mask, tissue: Mask, sides: Sequence[int], margin: int, guard: int) -> list[Placed]:
+    """Disjoint cores that hold all of ``wanted``; what each needs is at most as wide and high as the last side.
+
+    ``sides``: what tiles may measure, ascending. A side of a core needs ``margin`` beyond it if ``tissue``, mirrored
+    at the border, lies that near to it, else ``guard``.
     """
     mirrored = np.pad(tissue, margin, mode="symmetric").view(np.uint8)
     sums = np.asarray(cv2.integral(mirrored, sdepth=cv2.CV_32S), np.int32)
-    layout = _Layout(wanted, _Near(sums, margin, guard), edge)
-    turned = _Layout(np.ascontiguousarray(wanted.T), _Near(sums.T, margin, guard), edge)
+    layout = _Layout(wanted, _Near(sums, margin, guard), sides)
+    turned = _Layout(np.ascontiguousarray(wanted.T), _Near(sums.T, margin, guard), sides)
     height, width = wanted.shape
     return _cover(layout, turned, Rectangle(0, 0, width, height))
 
@@ -52,18 +67,13 @@ def _cover(layout: "_Layout", turned: "_Layout", block: Rectangle) -> list[Place
     tight = layout.tighten(block)
     if tight is None:
         return []
-    best = layout.rows(tight)
-    if len(best) == 1:
-        return best
-    columns = turned.rows(tight.transposed)
-    if len(columns) < len(best):
-        best = [Placed(core.transposed, needed.transposed) for core, needed in columns]
+    best = layout.refined(layout.rows(tight))
+    columns = [Placed(core.transposed, needed.transposed) for core, needed in turned.rows(tight.transposed)]
+    ways = [layout.refined(columns)]
     halves = layout.split(tight)
-    if halves is not None:
-        apart = [placed for half in halves for placed in _cover(layout, turned, half)]
-        if len(apart) <= len(best):
-            best = apart
-    return best
+    if halves is not None and len(best) > 1:
+        ways.append([placed for half in halves for placed in _cover(layout, turned, half)])
+    return min([best, *ways], key=layout.cost)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,59 @@ class _Near:
 class _Layout:
     wanted: Mask
     near: _Near
-    edge: int
+    sides: Sequence[int]
+
+    @property
+    def edge(self) -> int:
+        """The most that a tile can show."""
+        return self.sides[-1]
+
+    def cost(self, placed: Sequence[Placed]) -> int:
+        """Area of the tiles, and a charge for each."""
+        area = sum(
+            self.sides[smallest_side(self.sides, needed.x1 - needed.x0)]
+            * self.sides[smallest_side(self.sides, needed.y1 - needed.y0)]
+            for _, needed in placed
+        )
+        return area + len(placed) * self.sides[0] ** 2 // CHARGE
+
+    def refined(self, placed: Sequence[Placed]) -> list[Placed]:
+        """Each core cut in two, and the parts again, as long as that costs less."""
+        done: list[Placed] = []
+        todo = list(reversed(placed))
+        while todo:
+            whole = todo.pop()
+            parts = min(self._halved(whole.core), key=self.cost, default=[whole])
+            if self.cost(parts) < self.cost([whole]):
+                todo += reversed(parts)
+            else:
+                done.append(whole)
+        return done
+
+    def _halved(self, core: Rectangle) -> Iterator[list[Placed]]:
+        """The ways to cut a core in two whose parts each fit a tile."""
+        ways = [self.split(core)]
+        for part in range(1, CUTS):
+            x = core.x0 + (core.x1 - core.x0) * part // CUTS
+            y = core.y0 + (core.y1 - core.y0) * part // CUTS
+            ways += [
+                (core._replace(x1=x), core._replace(x0=x)),
+                (core._replace(y1=y), core._replace(y0=y)),
+            ]
+        for halves in ways:
+            parts = [self._alone(tight) for half in halves or () if (tight := self.tighten(half))]
+            if len(parts) == 2 and all(max(n.x1 - n.x0, n.y1 - n.y0) <= self.edge for _, n in parts):
+                yield parts
+
+    def _alone(self, core: Rectangle) -> Placed:
+        near = self.near
+        needed = Rectangle(
+            core.x0 - near.left(core),
+            core.y0 - near.above(core),
+            core.x1 + near.right(core),
+            core.y1 + near.below(core),
+        )
+        return Placed(core, needed)
 
     def tighten(self, block: Rectangle) -> Rectangle | None:
         """The bounding box of what is wanted in the block."""

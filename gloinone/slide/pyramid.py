@@ -93,7 +93,11 @@ class PyramidSlide(ABC):
         width_px = max(1, round(self.info.width / downsample))
         height_px = max(1, round(self.info.height / downsample))
         window = Window(0, 0, self.info.width, self.info.height, width_px, height_px)
-        return BlockReader(self, window).read()
+        blocks = BlockReader(self, window)
+        read = blocks.read()
+        if read.unread is not None and read.unread.all():
+            raise blocks.errors[0]
+        return read
 
 
 def _whole_pixels(start: float, length: float, downsample: float) -> tuple[int, int]:

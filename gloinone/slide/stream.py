@@ -1,8 +1,9 @@
 """Reads windows in threads and hands them out in order; at most a queue's length is held in memory.
 
 After one failed read an OpenSlide handle fails for good, and with it every read under way on it. So a failure says
-nothing about the window until the window has been read again, alone, on a handle of its own: only what fails there
-too is unread. A file that cannot be opened again ends the stream with SlideUnreadableError: the slide has failed.
+nothing about the window until the window has been read again, alone, on a handle of its own. What fails there too is
+read in pieces, and only those that cannot be had are unread: one damaged tile of the file costs no more than itself.
+A file that cannot be opened again ends the stream with SlideUnreadableError: the slide has failed.
 """
 
 from collections import deque
@@ -12,8 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
+
 from gloinone.errors import SlideUnreadableError
-from gloinone.records import Mask, Pixels, Window
+from gloinone.records import Mask, Pixels, Points, Window
+from gloinone.slide.blocks import BlockReader, boxes_of
 from gloinone.slide.sampling import Read, Slide
 from gloinone.slide.tiles import Tile, TilePlan
 
@@ -26,9 +30,11 @@ class TileRead:
     window: Window
     """What was read exactly: the tile's window rounded to whole pixels of the pyramid level."""
     pixels: Pixels | None
-    """None: unread, on a fresh handle too."""
+    """None: none of it could be read. Background where a part could not."""
     scanned: Mask | None
-    """False where the scanner recorded nothing."""
+    """False where the scanner recorded nothing, or where it could not be read."""
+    unread: tuple[tuple[float, float, float, float], ...] = ()
+    """x0, y0, x1, y1 in level-0 px: what of the core could not be read."""
 
 
 def stream_tiles(
@@ -40,17 +46,31 @@ def stream_tiles(
     try:
         for tile, read in zip(plan.tiles, reads, strict=True):
             if read is None:
-                yield TileRead(tile, tile.window, None, None)
+                yield TileRead(tile, tile.window, None, None, (tile.core,))
             else:
-                yield TileRead(tile, read.window, read.pixels, read.scanned)
+                yield TileRead(tile, read.window, read.pixels, read.scanned, _unread_of_core(tile, read))
     finally:
         reads.close()
+
+
+def _unread_of_core(tile: Tile, read: Read) -> tuple[tuple[float, float, float, float], ...]:
+    """What is unread of a margin is for the tile to say whose core it is."""
+    if read.unread is None:
+        return ()
+    found = []
+    for x0, y0, x1, y1 in boxes_of(read.unread):
+        corners = read.window.l0_from_image(np.array([[x0, y0], [x1, y1]], np.float64))
+        low: Points = np.maximum(corners[0], tile.core[:2])
+        high: Points = np.minimum(corners[1], tile.core[2:])
+        if (low < high).all():
+            found.append((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+    return tuple(found)
 
 
 def stream_windows(
     slide: Slide, windows: Iterable[Window], workers: int, queue_size: int
 ) -> Generator[Read | None, None, None]:
-    """Windows in the order given, None for each that is unreadable on a fresh handle.
+    """Windows in the order given, None for each of which nothing can be read, on a fresh handle and in pieces.
 
     ``slide`` stays the caller's to close; handles opened here are closed here. Raises what a read raises, except
     SlideUnreadableError of the window itself.
@@ -89,7 +109,7 @@ class _Handles:
         self._lock = Lock()
 
     def read(self, window: Window) -> Read | None:
-        """None when a fresh handle, used for nothing else, cannot read it either."""
+        """In pieces when a fresh handle, used for nothing else, cannot read it either; None when that fails too."""
         with self._lease() as shared:
             try:
                 return _read(shared, window)
@@ -101,7 +121,8 @@ class _Handles:
         except SlideUnreadableError:
             fresh.close()
             self._replace(shared, self._callers.reopen())
-            return None
+            pieces = BlockReader(self._callers, window).read()
+            return None if pieces.unread is not None and pieces.unread.all() else pieces
         except BaseException:
             fresh.close()
             raise

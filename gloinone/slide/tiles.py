@@ -2,17 +2,18 @@
 
 A tile's core is what its detections are kept from; around the core the network sees the margin it needs. Glass needs
 no margin: where no tissue lies within reach of a core's side, the window may end there. So a biopsy narrower than
-the window takes one row of tiles, and only tissue wider than a window pays for overlap.
+the window takes one row of tiles, and only tissue wider than a window pays for overlap. The larger a tile, the less of
+it is margin; the smaller, the less of it is glass: so tiles come in a few widths and heights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.records import Mask, Overview, Points, SlideInfo, Window
-from gloinone.slide.layout import Rectangle, lay_cores
+from gloinone.slide.layout import Rectangle, lay_cores, smallest_side
 from gloinone.slide.tissue import dilate_um
 
 TORN_EDGE_UM = 75.0
@@ -21,6 +22,13 @@ GUARD_UM = 32.0
 """Glass that the network sees beyond a side without tissue."""
 LEVEL_TOLERANCE = 1.02
 """A pyramid level this little coarser than asked for still counts as fine enough; the reader does the same."""
+
+SIDES = (0.5, 1.0, 1.5, 2.0, 2.5)
+"""Widths and heights of tiles, of the edge that the card states."""
+STRIDE_PX = 32
+"""Sides are multiples of it, as networks want them."""
+MOST_LEVEL_PX = 6144
+"""What a side may measure in the file, unless the card's edge is more: bounds what a read holds to 264 MB."""
 
 Core = tuple[int, int, int, int]
 """x0, y0, x1, y1 in level-0 px, half-open."""
@@ -45,13 +53,16 @@ class Tile:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """All tiles of a slide, in the order in which they are read."""
+    """All tiles of a slide, in the order in which they are read: those of one shape together, large ones first."""
 
     tiles: tuple[Tile, ...]
-    edge_px: int
-    """Width and height of every tile's image."""
     mpp: float
     """Of every tile's image, up to the rounding to whole pixels of the pyramid level."""
+
+    @property
+    def network_px(self) -> int:
+        """What goes through the network, overlaps counted as often as they go."""
+        return sum(tile.window.width_px * tile.window.height_px for tile in self.tiles)
 
 
 @dataclass(frozen=True)
@@ -74,40 +85,61 @@ class _Grid:
 
 
 def plan_tiles(info: SlideInfo, overview: Overview, mpp: float, edge_px: int, margin_um: float) -> TilePlan:
-    """Tiles of ``edge_px`` at ``mpp`` whose cores hold all tissue of the overview and ``TORN_EDGE_UM`` around it.
+    """Tiles at ``mpp`` whose cores hold all tissue of the overview and ``TORN_EDGE_UM`` around it.
 
-    Whatever tissue lies within ``margin_um`` of a point of a core lies in that tile's window, the mirror image of
-    the tissue beyond the slide's border included.
+    They measure half to two and a half times ``edge_px``. Whatever tissue lies within ``margin_um`` of a point of a
+    core lies in that tile's window, the mirror image of the tissue beyond the slide's border included.
     """
     if not overview.tissue.any():
-        return TilePlan((), edge_px, mpp)
+        return TilePlan((), mpp)
     mpp_overview = info.mpp * overview.window.downsample
     wanted = dilate_um(overview.tissue, TORN_EDGE_UM, mpp_overview)
-    edge_cells = int(edge_px * mpp / mpp_overview) - 1  # one cell goes to rounding the window to level pixels
     margin_cells = int(np.ceil(margin_um / mpp_overview))
     guard_cells = min(margin_cells, int(np.ceil(GUARD_UM / mpp_overview)))
-    if edge_cells - 2 * margin_cells < 1:
+
+    def cells(side_px: int) -> int:
+        return int(side_px * mpp / mpp_overview) - 1  # one cell goes to rounding the window to level pixels
+
+    if cells(edge_px) - 2 * margin_cells < 1:
         raise ValueError(
             f"no core is left of a tile of {edge_px * mpp:g} um with a margin of {margin_um:g} um"
         )
+    sides_px = tile_sides(info, mpp, edge_px)
+    sides = [max(1, cells(side)) for side in sides_px]
     grid = _Grid(overview.window)
-    pairs = lay_cores(wanted, overview.tissue, edge_cells, margin_cells, guard_cells)
-    tiles = tuple(
-        Tile(index, _window(info, grid.l0(needed), mpp, edge_px), grid.l0(core))
-        for index, (core, needed) in enumerate(pairs)
-    )
-    return TilePlan(tiles, edge_px, mpp)
+    placed = lay_cores(wanted, overview.tissue, sides, margin_cells, guard_cells)
+    shaped = []
+    for core, needed in placed:
+        width_px = sides_px[smallest_side(sides, needed.x1 - needed.x0)]
+        height_px = sides_px[smallest_side(sides, needed.y1 - needed.y0)]
+        shaped.append((_window(info, grid.l0(needed), mpp, width_px, height_px), grid.l0(core)))
+    shaped.sort(key=lambda pair: (-pair[0].width_px * pair[0].height_px, pair[0].width_px))
+    tiles = tuple(Tile(index, window, core) for index, (window, core) in enumerate(shaped))
+    return TilePlan(tiles, mpp)
 
 
-def _window(info: SlideInfo, needed: Core, mpp: float, edge_px: int) -> Window:
-    """The tile's square around what it needs, inside the slide where it has the choice, on whole level pixels."""
+def tile_sides(info: SlideInfo, mpp: float, edge_px: int) -> Sequence[int]:
+    """Widths and heights that tiles of a slide may have, network px, ascending."""
+    sides = [-(-int(edge_px * share) // STRIDE_PX) * STRIDE_PX for share in SIDES]
+    most = max(sides[SIDES.index(1.0)], MOST_LEVEL_PX * _level_downsample(info, mpp) * info.mpp / mpp)
+    return [side for side in sides if side <= most]
+
+
+def _level_downsample(info: SlideInfo, mpp: float) -> float:
+    """Of the pyramid level that a tile is read from."""
+    fine_enough = [d for d in info.level_downsamples if d <= mpp / info.mpp * LEVEL_TOLERANCE]
+    return max(fine_enough, default=1.0)
+
+
+def _window(info: SlideInfo, needed: Core, mpp: float, width_px: int, height_px: int) -> Window:
+    """A tile around what it needs, inside the slide where it has the choice, on whole level pixels."""
+    downsample = _level_downsample(info, mpp)
     scale = mpp / info.mpp
-    fine_enough = [d for d in info.level_downsamples if d <= scale * LEVEL_TOLERANCE]
-    downsample = max(fine_enough, default=1.0)
-    edge = max(1, round(edge_px * scale / downsample)) * downsample
-    x = _place(needed[0], needed[2], edge, info.width, downsample)
-    y = _place(needed[1], needed[3], edge, info.height, downsample)
-    return Window(x, y, edge, edge, edge_px, edge_px)
+    width = max(1, round(width_px * scale / downsample)) * downsample
+    height = max(1, round(height_px * scale / downsample)) * downsample
+    x = _place(needed[0], needed[2], width, info.width, downsample)
+    y = _place(needed[1], needed[3], height, info.height, downsample)
+    return Window(x, y, width, height, width_px, height_px)
 
 
 def _place(low: float, high: float, edge: float, slide: float, downsample: float) -> float:

@@ -55,7 +55,7 @@ def test_it_says_format_size_levels_resolution_tissue_tiles_and_time(tmp_path: P
     assert lines["level 0"] == "4096 x 3072 px, 1 um/px"
     assert lines["level 1"] == "1024 x 768 px, 4 um/px"
     assert float(lines["tissue"].split()[0]) == pytest.approx(1.6 * 1.2, rel=0.1)
-    assert re.match(r"[1-9]\d* of 768 px at 2 um/px; .* times the tissue's area, \d+% of", lines["tiles"])
+    assert re.match(r"[1-9]\d* at 2 um/px; .* times the tissue's area, \d+% of", lines["tiles"])
     assert lines["detector"].startswith("none found")
     assert lines["time"].startswith("about ")
 
@@ -63,7 +63,7 @@ def test_it_says_format_size_levels_resolution_tissue_tiles_and_time(tmp_path: P
 def test_a_slide_without_tissue_has_no_tiles(tmp_path: Path) -> None:
     lines = lines_of(inspect(write_slide(tmp_path / "a.tif", tissue=False)))
     assert lines["tissue"] == "0.00 mm2"
-    assert lines["tiles"] == "0 of 768 px at 2 um/px"
+    assert lines["tiles"] == "0 at 2 um/px"
 
 
 def test_where_the_resolution_came_from(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_detectors_card_decides_what_is_read(tmp_path: Path) -> None:
     (folder / CARD).write_text(card_to_json(card))
     lines = lines_of(inspect(write_slide(tmp_path / "a.tif")))
     assert lines["detector"] == "detector@" + "ab" * 6
-    assert " of 512 px at 1 um/px" in lines["tiles"]
+    assert " at 1 um/px" in lines["tiles"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_cannot_be_inspected_is_said_in_one_line(
 
 
 def test_time_grows_with_tiles_and_tissue() -> None:
-    assert expected_seconds(0, 768, 0.0) == 0
-    assert expected_seconds(20, 768, 4.0) == pytest.approx(2 * expected_seconds(10, 768, 2.0))
-    assert expected_seconds(1, 1000, 0.0) == pytest.approx(1.0 / available_cores())
+    assert expected_seconds(0, 0.0) == 0
+    assert expected_seconds(2_000_000, 4.0) == pytest.approx(2 * expected_seconds(1_000_000, 2.0))
+    assert expected_seconds(1_000_000, 0.0) == pytest.approx(1.0 / available_cores())
     assert [duration(s) for s in (0.2, 40, 200, 9000)] == ["1 s", "40 s", "3 min", "2.5 h"]

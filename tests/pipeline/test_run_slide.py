@@ -114,7 +114,7 @@ def test_unread_tiles_make_the_slide_partial_and_are_named(truth: Truth):
     assert result.status == "partial"
     assert result.tissue_read_fraction == pytest.approx(0.5, abs=0.1)
     assert result.unread == (half,)
-    assert "1 tiles could not be read (level-0 px: x 0 to 800" in result.notes[0]
+    assert "1 places could not be read (level-0 px: x 0 to 800" in result.notes[0]
 
 
 def test_a_circle_whose_crop_is_lost_makes_the_slide_partial(truth: Truth, monkeypatch: pytest.MonkeyPatch):

@@ -60,10 +60,11 @@ def _tiles(picture: Picture, missing: Sequence[tuple[int, int]]) -> Iterator[Pic
             yield None if (row, column) in missing else np.ascontiguousarray(tile)
 
 
-def break_tile(path: Path, row: int, column: int) -> None:
-    """Overwrites the deflated bytes of one tile of the first level."""
+def break_tile(path: Path, row: int, column: int, level: int = 0) -> None:
+    """Overwrites the deflated bytes of one tile of a level."""
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
+        page = tiff.pages[level]
+        assert isinstance(page, tifffile.TiffPage)
         across = -(-page.imagewidth // page.tilewidth)
         offset = page.dataoffsets[row * across + column]
         length = page.databytecounts[row * across + column]

@@ -44,6 +44,19 @@ def test_crops_keep_the_order_and_say_which_are_lost() -> None:
             np.testing.assert_allclose(centre, circle[None, :2], atol=1)
 
 
+def test_a_crop_is_kept_when_only_its_context_is_lost() -> None:
+    picture = smooth(500, 300)
+    circle = np.array([[200, 150, 60]])  # with 12.5 px of context at 1 um/px
+    for broken, kept in (((100, 60, 135, 85), True), ((100, 60, 170, 120), False)):
+        (crop,) = read_crops(ArraySlide(Disk(picture, broken=(broken,))), circle, workers=1)
+        assert (crop is not None) is kept
+        if crop is not None:
+            assert crop.scanned is not None
+            assert not crop.scanned[:10, 0].any()
+            assert crop.scanned[70:].all()
+            assert (crop.pixels[~crop.scanned] == 255).all()
+
+
 def test_no_circles_are_no_crops() -> None:
     assert read_crops(ArraySlide(Disk(smooth(50, 50))), np.zeros((0, 4)), workers=2) == []
 
