@@ -1,32 +1,81 @@
 # The image: `docker run --gpus all -v "$PWD/slides:/in" -v "$PWD/out:/out" renaltool`.
-# Two stages: the first has pip, the second only what runs. What changes rarely comes first, so that a change of
-# the code rebuilds the last layers alone.
+# What changes rarely comes first, so that a change of the code rebuilds the last, small layers alone.
 
-FROM debian:bookworm-slim AS build
+# A hospital that mirrors images gives its own by digest: --build-arg BASE=registry/debian@sha256:...
+ARG BASE=debian:bookworm-slim
+FROM ${BASE} AS python
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3.11 python3.11-venv \
+ && apt-get install -y --no-install-recommends python3.11 tini \
  && rm -rf /var/lib/apt/lists/*
+
+
+# What gloinone needs, in a stage of its own: only when this list changes are the libraries fetched again.
+FROM python AS needs
+WORKDIR /build
+COPY pyproject.toml ./
+RUN python3.11 -c "import tomllib; \
+print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt
+
+
+# The libraries. pip and what it leaves behind stay in this stage.
+FROM python AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3.11-venv
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
 RUN python3.11 -m venv /opt/venv
 WORKDIR /build
-COPY pyproject.toml constraints.txt ./
-# Only what gloinone needs; gloinone itself is found through the .pth file, and so is not part of this large layer.
-RUN /opt/venv/bin/python -c "import tomllib; \
-print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
- && /opt/venv/bin/pip install --constraint constraints.txt --requirement requirements.txt \
- && /opt/venv/bin/pip uninstall --yes pip \
- && echo /opt/gloinone > /opt/venv/lib/python3.11/site-packages/gloinone.pth \
+COPY --from=needs /build/requirements.txt ./
+COPY constraints.txt ./
+RUN /opt/venv/bin/pip install --constraint constraints.txt --requirement requirements.txt
+# Nobody needs at run time: pip, triton (half a gigabyte with a compiler, for torch.compile alone), headers, static
+# libraries, the packages' own tests with their data.
+RUN /opt/venv/bin/pip uninstall --yes triton setuptools pip \
+ && find /opt/venv/lib -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -rf {} + \
+ && find /opt/venv/lib -name '*.a' -delete \
+ && rm -f /opt/venv/lib/python3.11/site-packages/torch/bin/protoc* \
+ && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+# gloinone itself is found through the .pth file, and so is not part of this large layer.
+RUN echo /opt/gloinone > /opt/venv/lib/python3.11/site-packages/gloinone.pth \
  && printf '%s\n' '#!/opt/venv/bin/python' 'from gloinone.cli.main import main' 'main()' > /opt/venv/bin/gloinone \
  && chmod 755 /opt/venv/bin/gloinone
-RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 
-FROM debian:bookworm-slim
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3.11 \
- && rm -rf /var/lib/apt/lists/* \
- && mkdir -m 1777 /in /out
+# The bill of materials and the licences of what is inside: Debian's packages, then Python's.
+FROM python AS bill-debian
+WORKDIR /bill
+RUN { echo '{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": ['; \
+      dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' | awk '{ purl = $2; gsub(/[+]/, "%2B", purl); \
+        printf "%s{\"type\": \"library\", \"name\": \"%s\", \"version\": \"%s\", \"purl\": \"pkg:deb/debian/%s@%s?arch=%s\"}\n", \
+        (NR > 1 ? "," : ""), $1, $2, $1, purl, $3 }'; \
+      echo ']}'; } > debian.cdx.json \
+ && for text in /usr/share/doc/*/copyright; do printf '\n\n===== %s\n\n' "$text"; cat "$text"; done > debian.txt
+
+FROM build AS bill
+RUN python3.11 -m venv /opt/bill
+COPY constraints-image.txt ./
+RUN /opt/bill/bin/pip install --constraint constraints.txt --constraint constraints-image.txt cyclonedx-bom
+WORKDIR /bill
+COPY pyproject.toml ./
+RUN /opt/bill/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file python.cdx.json \
+    /opt/venv/bin/python \
+ && find /opt/venv/lib -path '*.dist-info/*' -type f \
+    \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' -o -path '*/licenses/*' \) | sort \
+    | while read -r text; do printf '\n\n===== %s\n\n' "${text#*site-packages/}"; cat "$text"; done > python.txt \
+ && rm pyproject.toml
+COPY --from=bill-debian /bill/ ./
+COPY LICENSE ./
+COPY models ./models
+RUN { echo "What is inside, and its terms: gloinone, its weights, Python packages, Debian packages."; \
+      printf '\n\n===== gloinone\n\n'; cat LICENSE; \
+      grep -H '"licence"' models/*/card.json | sed 's/^\(.*\)card.json: *"licence": /\n\n===== \1\n\n/'; \
+      cat python.txt debian.txt; } > LICENSES.txt \
+ && rm -r LICENSE models python.txt debian.txt
+
+
+FROM python
+RUN mkdir -m 1777 /in /out
 COPY --from=build /opt/venv /opt/venv
+COPY --from=bill /bill /usr/share/doc/renaltool
 
 # Nothing is written outside /out and /tmp, whatever the user; no bytecode, caches or settings of the caller's home.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -46,7 +95,9 @@ COPY models /opt/gloinone/models
 COPY entrypoint.sh /usr/local/bin/renaltool
 COPY gloinone /opt/gloinone/gloinone
 # Bytecode for what changes most, and the check that libraries load and every hash is its card's.
+# A checkout made under a strict umask would be closed to the user of the container.
 RUN chmod 755 /usr/local/bin/renaltool \
+ && find /opt/gloinone ! -perm -a=r -exec chmod a+rX {} + \
  && python3.11 -m compileall -q --invalidation-mode unchecked-hash /opt/gloinone/gloinone \
  && gloinone doctor
 
@@ -54,8 +105,10 @@ ARG COMMIT=unknown
 ENV GLOINONE_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="renaltool" \
       org.opencontainers.image.description="Finds, names, outlines and counts every glomerulus in kidney whole-slide images. Research use only." \
-      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND LicenseRef-see-LICENSES.txt" \
       org.opencontainers.image.revision="${COMMIT}"
 HEALTHCHECK NONE
 WORKDIR /tmp
-ENTRYPOINT ["/usr/local/bin/renaltool"]
+# tini is the first process: it passes signals on, also to a program that has not yet said what it does with them.
+# -s for Apptainer, where another process is the first.
+ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/usr/local/bin/renaltool"]

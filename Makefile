@@ -1,6 +1,6 @@
 # make demo    set up, draw a slide, run the whole job on it, say where the report is
 # make test    set up, then every check: format, lint, types, tests (the same in CI)
-# make image   build the container image
+# make image   build the container image; image-tar, sbom, test-image: take it elsewhere, say what is inside, test it
 # Needs Python 3.11 or newer; everything else comes into .venv/, with the versions of constraints.txt.
 
 PYTHON ?= python3
@@ -11,10 +11,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 WORKERS ?= 2
 DEMO_OUT ?= demo-out
 IMAGE ?= renaltool
+# The engine, with its options; e.g. make image DOCKER=podman
 DOCKER ?= docker
+IMAGE_OUT ?= dist/image
+BILL := $(DOCKER) run --rm --network none --entrypoint tar $(IMAGE) -C /usr/share/doc/renaltool -c .
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint format image clean
+.PHONY: help setup setup-dev demo test lint format image image-tar sbom test-image clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -54,6 +57,26 @@ format: $(VENV)/ready-dev
 
 image:
 	$(DOCKER) build --build-arg COMMIT="$$(git describe --always --abbrev=12 --exclude='*' --dirty=+)" --tag $(IMAGE) .
+
+# For a machine without a registry: the image, what is inside it under which licences, and the sums of it all.
+image-tar: image
+	rm -rf $(IMAGE_OUT)
+	mkdir -p $(IMAGE_OUT)
+	$(DOCKER) save --output $(IMAGE_OUT)/renaltool.tar $(IMAGE)
+	gzip -1 $(IMAGE_OUT)/renaltool.tar
+	$(BILL) | tar -x -C $(IMAGE_OUT)
+	cd $(IMAGE_OUT) && sha256sum *.* > SHA256SUMS
+	@echo "copy $(IMAGE_OUT), then there: sha256sum --check SHA256SUMS && docker load --input renaltool.tar.gz"
+
+# The bill of materials of the image as it was built: python.cdx.json, debian.cdx.json, LICENSES.txt.
+sbom:
+	mkdir -p $(IMAGE_OUT)
+	$(BILL) | tar -x -C $(IMAGE_OUT)
+
+# Tests what `make image` built.
+test-image: $(VENV)/ready-dev
+	$(PIP) --constraint constraints-image.txt --no-build-isolation --editable '.[image]'
+	PATH="$$PWD/$(BIN):$$PATH" ENGINE="$(DOCKER)" IMAGE="$(IMAGE)" $(BIN)/pytest -m container tests/container $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info $(DEMO_OUT)

@@ -16,6 +16,12 @@ empty() {
   [ -z "$(ls -A "$1" 2>/dev/null)" ]
 }
 
+# Root that is somebody else outside: rootless engines and Apptainer's --fakeroot. There root is the caller already.
+rootless() {
+  read -r _ outside _ </proc/self/uid_map
+  [ "$outside" != 0 ]
+}
+
 in=/in out=/out
 # The mount points of Glo-In-One's image, for scripts that already use them.
 if [ -d /INPUTS ] && { [ ! -d /in ] || empty /in; }; then in=/INPUTS; fi
@@ -29,7 +35,7 @@ esac
 
 # Root gives up its rights before Python starts; where it has lost the power to (all capabilities dropped), it stays.
 drop=
-if [ "$(id -u)" = 0 ] && [ -d "$out" ]; then
+if [ "$(id -u)" = 0 ] && [ -d "$out" ] && ! rootless; then
   owner=$(stat -c %u:%g "$out")
   if [ "${owner%:*}" = 0 ]; then
     owner=$fallback:$fallback
@@ -52,6 +58,7 @@ if [ "$whole_job" = yes ]; then
   if ! [ -d "$out" ] || ! $drop test -w "$out"; then
     stop "$out cannot be written. Make the folder first, \`mkdir -p out\`, mount it with \`-v \"\$PWD/out:$out\"\`, and add \`--user \"\$(id -u):\$(id -g)\"\`"
   fi
+  mountpoint -q "$out" || echo "warning: nothing is mounted at $out; the results will be lost with this container. Add \`-v \"\$PWD/out:$out\"\`" >&2
   set -- run "$in" "$out" "$@"
 fi
 

@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import click
 import pytest
+from packaging.requirements import Requirement
 
 from gloinone.cli.main import COMMANDS, EVALUATE, TRAIN, program
 
@@ -155,12 +158,31 @@ def test_what_is_tracked_is_small() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    files = ("constraints.txt", "constraints-image.txt")
+    lines = [line for name in files for line in (ROOT / name).read_text("utf-8").splitlines()]
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", pin) for pin in pins)
     pinned = {_canonical(pin) for pin in pins}
     asked = [*PROJECT["dependencies"], *(name for extra in EXTRAS.values() for name in extra), "setuptools"]
     assert {_canonical(name) for name in asked} <= pinned
+
+
+def _needs(requirements: Iterable[str], known: set[str]) -> set[str]:
+    """Distributions that these requirements bring with them here, themselves included."""
+    for text in requirements:
+        requirement = Requirement(text)
+        marker, name = requirement.marker, _canonical(requirement.name)
+        if name in known or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        known.add(name)
+        _needs(distribution(requirement.name).requires or (), known)
+    return known
+
+
+def test_all_that_the_program_brings_with_it_is_pinned() -> None:
+    """What is missing would come into the image in any version."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert _needs(PROJECT["dependencies"], set()) <= {_canonical(line) for line in lines}
 
 
 def test_every_import_is_a_dependency_and_every_dependency_is_imported() -> None:
