@@ -78,11 +78,14 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=bill /bill /usr/share/doc/renaltool
 
 # Nothing is written outside /out and /tmp, whatever the user; no bytecode, caches or settings of the caller's home.
+# USER, since torch asks for a name when it is imported, and most uids have none here.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     XDG_CACHE_HOME=/tmp/.cache \
     MPLCONFIGDIR=/tmp/.cache/matplotlib \
     TORCH_HOME=/tmp/.cache/torch \
+    TORCHINDUCTOR_CACHE_DIR=/tmp/.cache/torchinductor \
+    USER=renaltool \
     LANG=C.UTF-8 \
     PYTHONNOUSERSITE=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -94,12 +97,14 @@ COPY LICENSE README.md /opt/gloinone/
 COPY models /opt/gloinone/models
 COPY entrypoint.sh /usr/local/bin/renaltool
 COPY gloinone /opt/gloinone/gloinone
-# Bytecode for what changes most, and the check that libraries load and every hash is its card's.
+# Bytecode for what changes most, and the check, as a user without a name, that libraries load and every hash is its
+# card's.
 # A checkout made under a strict umask would be closed to the user of the container.
 RUN chmod 755 /usr/local/bin/renaltool \
  && find /opt/gloinone ! -perm -a=r -exec chmod a+rX {} + \
  && python3.11 -m compileall -q --invalidation-mode unchecked-hash /opt/gloinone/gloinone \
- && gloinone doctor
+ && setpriv --reuid 10001 --regid 10001 --clear-groups gloinone doctor --device cpu \
+ && rm -rf /tmp/..?* /tmp/.[!.]* /tmp/*
 
 ARG COMMIT=unknown
 ENV GLOINONE_COMMIT=${COMMIT}
