@@ -21,12 +21,12 @@ print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], se
 FROM python AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3.11-venv
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3.11 -m venv /opt/venv
 WORKDIR /build
 COPY --from=needs /build/requirements.txt ./
 COPY constraints.txt ./
-RUN /opt/venv/bin/pip install --constraint constraints.txt --requirement requirements.txt
+RUN /opt/venv/bin/pip install --no-compile --constraint constraints.txt --requirement requirements.txt
 # Nobody needs at run time: pip, triton (half a gigabyte with a compiler, for torch.compile alone), headers, static
 # libraries, the packages' own tests with their data.
 RUN /opt/venv/bin/pip uninstall --yes triton setuptools pip \
