@@ -1,12 +1,15 @@
 """What the evaluations share: options, and where their tables go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gloinone.cli.names import read_names
+
 if TYPE_CHECKING:
+    from gloinone.evaluation.run_output import ScoredRun
     from gloinone.evaluation.tables import Evaluation
 
 _AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
@@ -51,6 +54,24 @@ def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyC
         return function
 
     return add
+
+
+run_options = several(only_option, groups_option, unlabelled_option, slides_option, out_option)
+"""Of the evaluations of a whole run."""
+
+
+def publish_run(
+    evaluate: "Callable[[ScoredRun, bool], Evaluation]", out: Path, truth: Path, options: Mapping[str, Any]
+) -> None:
+    """Score a finished run by the values of ``run_options``, and publish the tables with the sheets of mistakes."""
+    from gloinone.annotations.unlabelled import read_unlabelled
+    from gloinone.evaluation.groups import read_groups
+    from gloinone.evaluation.mistakes import with_sheets
+    from gloinone.evaluation.run_output import load_run
+
+    listed = read_unlabelled(options["unlabelled"]) if options["unlabelled"] else None
+    run = load_run(out, truth, read_names(options["only"]), read_groups(options["groups"]), listed)
+    publish(with_sheets(evaluate(run, listed is not None), run, options["slides"]), options["report"])
 
 
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:
