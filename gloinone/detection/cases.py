@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gloinone.geometry import ring_contains
 from gloinone.learning.holdout import Origins, held_out, picture_hash
+from gloinone.learning.whole import written_whole
 from gloinone.records import Pixels, Points
 
 FORMAT = 1
@@ -83,6 +84,14 @@ def split_cases(cases: Sequence[Case], named: frozenset[str] | None) -> tuple[li
     return parts[0], parts[1]
 
 
+def case_identity(case: Case) -> str:
+    """Same for the same picture and truth, false circles included."""
+    digest = hashlib.sha256(f"{case.source}/{case.name} {case.pixels.shape} {case.mpp}".encode())
+    for shapes in (case.circles, case.ignored, case.false_circles, *(case.complete or ())):
+        digest.update(shapes.tobytes())
+    return digest.hexdigest()
+
+
 def cache_key(parts: Sequence[object]) -> str:
     """Name of a cache entry: it changes with whatever the entry was made from."""
     return hashlib.sha256(json.dumps([FORMAT, *map(str, parts)]).encode()).hexdigest()[:20]
@@ -125,9 +134,8 @@ def save_case(folder: Path, key: str, case: Case) -> None:
         "tissue_mm2": case.tissue_mm2,
         "complete": None if case.complete is None else [ring.tolist() for ring in case.complete],
     }
-    aside = folder / f".{key}.json"
-    aside.write_text(json.dumps(facts), encoding="utf-8")
-    aside.replace(folder / f"{key}.json")
+    with written_whole(folder / f"{key}.json") as aside:
+        aside.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def sample_tissue(tissue: NDArray[np.bool_], scale: float, seed: int) -> NDArray[np.float64]:

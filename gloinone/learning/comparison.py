@@ -1,7 +1,6 @@
 """Shipped against retrained weights on the same held-out patients: what differs, and whether that is shown."""
 
 import csv
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.learning.bootstrap import interval
+from gloinone.learning.whole import written_whole
 
 COMPARISON = "comparison.csv"
 MIN_PATIENTS = 5
@@ -60,12 +60,10 @@ def compare(what: str, groups: Sequence[str], shipped: Score, retrained: Score) 
 def tell_comparison(rows: Sequence[Compared], folder: Path, say: Callable[[str], None]) -> None:
     """Every row in words, and all of them in comparison.csv."""
     columns = ("what", "n", "patients", "shipped", "retrained", "difference", "low", "high", "verdict")
-    aside = folder / f".{COMPARISON}.{os.getpid()}"
-    with aside.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(folder / COMPARISON) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
             say(str(row))
             numbers = (row.shipped, row.retrained, row.retrained - row.shipped, row.low, row.high)
             writer.writerow([row.what, row.n, row.patients, *(f"{v:.4f}" for v in numbers), row.verdict])
-    os.replace(aside, folder / COMPARISON)

@@ -1,10 +1,10 @@
 """A training's log as a picture; the only part of training that needs matplotlib, imported when it is drawn."""
 
 import math
-import os
 from pathlib import Path
 
 from gloinone.learning.journal import read_journal
+from gloinone.learning.whole import written_whole
 
 PICTURE = "training.png"
 
@@ -34,9 +34,5 @@ def draw_curves(journal: Path, picture: Path) -> None:
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
-    aside = picture.with_name(f".{picture.stem}.{os.getpid()}.png")
-    try:
+    with written_whole(picture) as aside:
         figure.savefig(aside, dpi=110)
-        os.replace(aside, picture)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -2,9 +2,10 @@
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from gloinone.learning.whole import written_whole
 
 
 class Journal:
@@ -18,10 +19,8 @@ class Journal:
         writer = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(aside, path)
+        with written_whole(path) as aside:
+            aside.write_text(text.getvalue(), encoding="utf-8")
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """One row; a column without a value stays empty."""

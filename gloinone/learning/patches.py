@@ -6,7 +6,6 @@ differently every time, because the detector's circles are not perfect, and beca
 cut must not be told from others by their framing.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.errors import OutputError, UsageError
+from gloinone.errors import UsageError
 from gloinone.labels import NONGLOMERULAR
 from gloinone.learning.holdout import Origins, held_out, picture_hash
+from gloinone.learning.whole import written_whole
 
 PATCH_PX = 320
 CROP_IN_PATCH_PX = 200
@@ -85,16 +85,9 @@ def join_patches(parts: Sequence[Patches]) -> Patches:
 
 def save_patches(path: Path, patches: Patches) -> None:
     """Uncompressed .npz, whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
     words: dict[str, Any] = {n: np.array(getattr(patches, n), np.str_) for n in _WORDS}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as aside:
         np.savez(aside, pixels=patches.pixels, masks=patches.masks, radius=patches.radius, **words)
-        os.replace(aside, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def load_patches(path: Path) -> Patches:

@@ -61,6 +61,21 @@ def test_mining_is_done_once(tmp_path: Path):
         assert np.array_equal(a.false_circles, b.false_circles)
 
 
+def test_what_was_mined_elsewhere_is_not_taken(tmp_path: Path):
+    kept, case = tmp_path / "false-circles.json", disc_case("a")
+    said: list[str] = []
+    mined([case], _detector(), kept, said.append)
+    moved = replace(case, circles=case.circles + np.array([20.0, 0, 0]))  # other truth
+    mined([moved], _detector(), kept, said.append)
+    assert len(said) == 2
+    other = _detector()
+    other.network.register_buffer("weights", torch.ones(1))
+    mined([moved], other, kept, said.append)
+    assert len(said) == 3
+    mined([moved], other, kept, said.append)
+    assert len(said) == 3
+
+
 def test_false_circles_are_shown_as_often_as_asked():
     case = disc_case()
     pixels = case.pixels.copy()
