@@ -1,5 +1,6 @@
 """`gloinone train detector`: a detector from a lab's own slides and outlines."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,6 +32,11 @@ from gloinone.errors import UsageError
 )
 @click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
 @click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
+@click.option(
+    "--stains",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of pictures of tissue in other stains; some training tiles are shown in their colours.",
+)
 def command(**options: Any) -> None:
     """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped.
 
@@ -43,6 +49,7 @@ def command(**options: Any) -> None:
     from gloinone.detection.train import detector_recipe
     from gloinone.learning.device import use_available_threads
     from gloinone.training.cases import collect_cases
+    from gloinone.training.reference_stains import reference_stains
     from gloinone.training.sources import truth_slides
     from gloinone.weights.starting import starting_card
 
@@ -72,6 +79,7 @@ def command(**options: Any) -> None:
         backbone=options["backbone"],
         sample=sample,
         best_by=options["best_by"],
+        references=reference_stains(options["stains"]) if options["stains"] else (),
         left_out=left_out,
     )
     make_detector(learn, judge, config, click.echo)

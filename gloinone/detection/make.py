@@ -27,6 +27,7 @@ from gloinone.detection.validate import floor_of, judged, predict_case, score
 from gloinone.labels import GLOMERULUS
 from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
+from gloinone.learning.stains import Basis
 from gloinone.learning.training import MakeOptions, train
 from gloinone.metrics import CircleImage, average_precision, mean_average_precision
 from gloinone.weights.card import Measured, ModelCard
@@ -50,6 +51,8 @@ class MakeConfig(MakeOptions):
     """None: that of the model to start from, else resnet34."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
+    references: tuple[Basis, ...] = ()
+    """Stains that some tiles are shown in, beside those of the slides."""
     left_out: frozenset[str] = frozenset()
     """Slides and patients that were not even read: for the card."""
 
@@ -63,7 +66,13 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
     judge = judged(judge)
     data = DetectorData(
-        learn, judge, config.sample, detect_config(card), config.best_by, recall_at(judge, card)
+        learn,
+        judge,
+        config.sample,
+        detect_config(card),
+        config.best_by,
+        config.references,
+        recall_at(judge, card),
     )
     trained = train(
         network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say

@@ -12,7 +12,8 @@ from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
 from gloinone.geometry import ring_mask
-from gloinone.learning.augment import ColourConfig, augment_colour
+from gloinone.learning.augment import ColourConfig, augment_colour, mix_densities
+from gloinone.learning.stains import Basis, stain_basis, transfer
 from gloinone.records import Pixels
 
 
@@ -30,7 +31,13 @@ class SampleConfig:
     """Tiles that show a glomerulus on purpose."""
     false_share: float = 0.2
     """Tiles that show a mined false circle, where there are any; the others lie anywhere on tissue."""
+    transfer_share: float = 0.25
+    """Tiles that are shown in the stains of another training slide or of a reference picture."""
     colour: ColourConfig = field(default_factory=ColourConfig)
+
+
+STAIN_POINTS, STAIN_PX = 60, 32
+"""A slide's stains are told from so many places on its tissue, squares of so many px."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,18 @@ class Sample:
 class TileSampler:
     """Draws tiles, balanced over sources and then over slides."""
 
-    def __init__(self, cases: Sequence[Case], config: SampleConfig, seed: int) -> None:
+    def __init__(
+        self, cases: Sequence[Case], config: SampleConfig, seed: int, references: Sequence[Basis] = ()
+    ) -> None:
         self.cases = [c for c in cases if len(c.tissue) or len(c.circles)]
         if not self.cases:
             raise ValueError("no tissue in any training slide")
         self.config = config
         self.seed = seed
         self.weights = _case_weights(self.cases)
+        self.stains = [case_stains(case) for case in self.cases]
+        self.references = references
+        self.sources = _stains_by_source(self.cases, self.stains)
 
     def batch(self, step: int, size: int) -> list[Sample]:
         """The tiles of one step."""
@@ -59,7 +71,8 @@ class TileSampler:
     def sample(self, rng: np.random.Generator) -> Sample:
         """One tile."""
         config = self.config
-        case = self.cases[int(rng.choice(len(self.cases), p=self.weights))]
+        index = int(rng.choice(len(self.cases), p=self.weights))
+        case, own = self.cases[index], self.stains[index]
         # tissue of size `scale` is seen when a px of the tile covers 1 / scale of the usual microns
         scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
         case_px = config.mpp / scale / case.mpp
@@ -75,7 +88,20 @@ class TileSampler:
         pixels, inside, circles, ignored = _turn(pixels, inside, circles, ignored, int(rng.integers(8)))
         targets = make_targets(circles, ignored, config.edge_px)
         targets.counts[~inside[2::4, 2::4]] = 0
-        return Sample(augment_colour(np.ascontiguousarray(pixels), rng, config.colour), targets)
+        pixels = np.ascontiguousarray(pixels)
+        if own is not None and rng.random() < config.transfer_share:
+            pixels = mix_densities(pixels, transfer(own, self._other_stains(rng)))
+        return Sample(augment_colour(pixels, rng, config.colour), targets)
+
+    def _other_stains(self, rng: np.random.Generator) -> Basis:
+        """Those of any source, the references being one, as likely as of another; a slide's strengths vary."""
+        among = int(rng.integers(len(self.sources) + bool(self.references)))
+        if among == len(self.sources):
+            basis = self.references[int(rng.integers(len(self.references)))]
+        else:
+            basis = self.sources[among][int(rng.integers(len(self.sources[among])))]
+        strength = np.array([*rng.uniform(0.75, 1.25, 2), 1.0], np.float32)
+        return np.asarray(basis * strength[:, None], np.float32)
 
     def _place(self, case: Case, rng: np.random.Generator, edge: float) -> NDArray[np.float64]:
         """Centre of a tile in the case's picture."""
@@ -89,6 +115,21 @@ class TileSampler:
             return np.asarray(circle[:2] + rng.uniform(-0.4, 0.4, 2) * edge)
         point = case.tissue[int(rng.integers(len(case.tissue)))]
         return np.asarray(point + rng.uniform(-0.25, 0.25, 2) * edge)
+
+
+def case_stains(case: Case) -> Basis | None:
+    """The stains of a slide, from places spread over its tissue."""
+    chosen = case.tissue[:: max(1, len(case.tissue) // STAIN_POINTS)].astype(int)
+    squares = [case.pixels[y : y + STAIN_PX, x : x + STAIN_PX].reshape(-1, 3) for x, y in chosen]
+    return stain_basis(np.concatenate(squares)) if squares else None
+
+
+def _stains_by_source(cases: Sequence[Case], stains: Sequence[Basis | None]) -> list[list[Basis]]:
+    by_source: dict[str, list[Basis]] = {}
+    for case, basis in zip(cases, stains, strict=True):
+        if basis is not None:
+            by_source.setdefault(case.source, []).append(basis)
+    return [by_source[source] for source in sorted(by_source)]
 
 
 def _case_weights(cases: Sequence[Case]) -> NDArray[np.float64]:

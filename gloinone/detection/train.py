@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from gloinone.detection.cases import Case
+from gloinone.detection.cases import Case, case_identity
 from gloinone.detection.losses import TargetBatch, circle_loss
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.samples import SampleConfig, TileSampler, collate
 from gloinone.detection.validate import predict_case, score
 from gloinone.learning.device import autocast
+from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
 
 Batch = tuple[Tensor, TargetBatch]
@@ -47,13 +48,15 @@ class DetectorData:
     detect: DetectConfig
     """With which validation slides are predicted."""
     best_by: str = "ap50"
+    references: Sequence[Basis] = ()
+    """Stains that some tiles are shown in, beside those of the slides."""
     recall_at: float | None = None
     """Truth of the validation slides is not complete: only the recall at this score is known."""
 
 
 def detector_task(data: DetectorData, recipe: Recipe, device: torch.device) -> Task[Batch]:
     """The task of a detector."""
-    sampler = TileSampler(data.learn, data.sample, recipe.seed)
+    sampler = TileSampler(data.learn, data.sample, recipe.seed, data.references)
 
     def draw(step: int) -> Batch:
         return collate(sampler.batch(step - 1, recipe.batch))  # the sampler counts from 0
@@ -85,7 +88,7 @@ def data_identity(data: DetectorData) -> str:
     """Same for the same slides, truth and mined circles, seen in the same way."""
     digest = hashlib.sha256(json.dumps(asdict(data.sample), sort_keys=True).encode())
     for case in (*data.learn, *data.judge):
-        digest.update(f"{case.source}/{case.name} {case.pixels.shape} {case.mpp}".encode())
-        for shapes in (case.circles, case.ignored, case.false_circles, *(case.complete or ())):
-            digest.update(shapes.tobytes())
+        digest.update(case_identity(case).encode())
+    for basis in data.references:
+        digest.update(basis.tobytes())
     return digest.hexdigest()

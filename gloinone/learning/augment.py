@@ -73,8 +73,12 @@ def restain(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     mix = rng.dirichlet((0.6, 0.6, 0.6), 3)
     gain = rng.uniform(0.5, 1.5, (3, 1))
     keep = rng.uniform(0, 0.6)
-    matrix = (keep * np.eye(3) + (1 - keep) * mix * gain).astype(np.float32)
-    return _rgb_from_density(_density(pixels, matrix))
+    return mix_densities(pixels, (keep * np.eye(3) + (1 - keep) * mix * gain).T.astype(np.float32))
+
+
+def mix_densities(pixels: Pixels, matrix: NDArray[np.float32]) -> Pixels:
+    """Each pixel's row of optical densities times a 3 x 3 matrix."""
+    return _rgb_from_density(_density(pixels, np.ascontiguousarray(matrix.T)))
 
 
 def jitter_light(pixels: Pixels, rng: np.random.Generator) -> Pixels:

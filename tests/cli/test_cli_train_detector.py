@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -74,3 +76,17 @@ def test_refused(slides: Path, tmp_path: Path, more: tuple[str, ...], word: str)
     result = train(slides, tmp_path / "d", *more)
     assert result.exit_code == 2
     assert word in result.output
+
+
+def test_reference_stains_are_pictures_of_tissue(slides: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    refused = train(slides, tmp_path / "d", *start, "--stains", str(empty))
+    assert refused.exit_code == 2
+    assert "no picture of stained tissue" in refused.output
+    tissue = np.random.default_rng(1).uniform(0.1, 1.5, (64, 64, 1)) * np.array([0.3, 0.8, 0.4])
+    tissue += np.random.default_rng(2).uniform(0.1, 1.5, (64, 64, 1)) * np.array([0.7, 0.5, 0.2])
+    cv2.imwrite(str(empty / "brown.png"), (255 * np.exp(-tissue)).astype(np.uint8)[..., ::-1])
+    taken = train(slides, tmp_path / "d", *start, "--stains", str(empty))
+    assert taken.exit_code == 0, taken.output

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from gloinone.detection.build import build_network
 from gloinone.detection.cases import Case, cache_key, load_case, save_case, split_cases
 from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig
-from gloinone.detection.samples import SampleConfig, TileSampler, collate, read_tile
+from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, read_tile
 from gloinone.detection.train import DetectorData, detector_recipe, detector_task
 from gloinone.detection.validate import judged, score
 from gloinone.errors import UsageError
@@ -39,6 +40,40 @@ def disc_case(name: str = "a", patient: str = "p", size: int = 600, seed: int = 
         )
     tissue = np.argwhere(np.ones((size // 50, size // 50)))[:, ::-1] * 50.0
     return Case(name, "source", patient, 1.25, pixels, circles, np.zeros((0, 3)), tissue, 0.5)
+
+
+def two_stained_case(name: str, source: str, second: list[float]) -> Case:
+    """The discs in hematoxylin on a ground of mixtures with another stain."""
+    case = disc_case(name)
+    height, width = case.pixels.shape[:2]
+    amounts = np.random.default_rng(5).uniform(0, 1, (2, height, width, 1))
+    amounts[0] += (case.pixels[..., 1:2] < 125) * 1.0
+    density = amounts[0] * np.array([0.65, 0.70, 0.29]) + amounts[1] * np.array(second)
+    return replace(case, source=source, pixels=np.clip(256 * np.exp(-density) - 1, 0, 255).astype(np.uint8))
+
+
+def test_tiles_are_shown_in_the_stains_of_other_slides_and_of_references():
+    pink = two_stained_case("pink", "a", [0.07, 0.99, 0.11])
+    brown = two_stained_case("brown", "b", [0.3, 0.6, 0.8])
+    config = SampleConfig(edge_px=96, colour=PLAIN, transfer_share=1.0)
+    never = replace(config, transfer_share=0.0)
+
+    def blueness(
+        cases: list[Case], config: SampleConfig, **references: list[NDArray[np.float32]]
+    ) -> list[float]:
+        tiles = TileSampler(cases, config, seed=4, **references).batch(0, 24)
+        return [float((t.pixels[..., 2].astype(int) - t.pixels[..., 1]).mean()) for t in tiles]
+
+    assert min(blueness([pink], never)) > 60  # eosin lets blue through, the other does not
+    assert min(blueness([pink], config)) > 60  # its own strengths alone vary
+    assert min(blueness([pink, brown], config)) < 30
+    assert max(blueness([pink, brown], config)) > 60
+    stains = case_stains(brown)
+    assert stains is not None
+    assert min(blueness([pink], config, references=[stains])) < 30
+    again = TileSampler([pink, brown], config, seed=4).batch(0, 4)
+    for one, other in zip(again, TileSampler([pink, brown], config, seed=4).batch(0, 4), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
 
 
 def test_targets_fit_the_picture_after_every_turn_and_scale():
