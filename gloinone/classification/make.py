@@ -34,8 +34,8 @@ from gloinone.weights.store import save_model
 
 NOT_VALIDATED = (
     "No pathologist has validated these weights.",
-    "No label for the kinds of sclerosis (obsolescent, solidified, disappearing) exists in the training data but in "
-    "drawn slides: what the weights say of the kind has been compared with no real glomerulus.",
+    "The kind of sclerosis (obsolescent, solidified, disappearing) rests on the labels counted under training data; it "
+    "has been compared with no pathologist's reading.",
 )
 BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
 Say = Callable[[str], None]

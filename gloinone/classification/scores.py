@@ -23,6 +23,14 @@ def balanced_accuracy(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> flo
     return float((found[truth].mean() + (~found[~truth]).mean()) / 2)
 
 
+def mean_recall(found: NDArray[np.str_], truth: NDArray[np.str_]) -> float:
+    """Mean over the classes of the truth of the share of each that is found; nan with fewer than two classes."""
+    classes = np.unique(truth)
+    if len(classes) < 2:
+        return float("nan")
+    return float(np.mean([(found[truth == name] == name).mean() for name in classes]))
+
+
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """(N, K) probabilities."""
     powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
@@ -83,7 +91,9 @@ def measured_classes(
     names = np.array(labels)
     kept = np.array([classify(tuple(row), rule) for row in probabilities]) != NONGLOMERULAR
     share = sclerosed_share(probabilities)
+    likeliest = np.array(SCLEROSED_KINDS)[probabilities[:, 1:4].argmax(axis=1)]
     everything, named = np.arange(len(names)), np.flatnonzero(np.isin(names, NAMED))
+    of_kind = np.flatnonzero(np.isin(names, SCLEROSED_KINDS))
     levels: list[tuple[str, NDArray[np.intp], Callable[[NDArray[np.intp]], float]]] = [
         (
             LEVELS["auc_glomerulus"],
@@ -104,6 +114,11 @@ def measured_classes(
             "balanced accuracy sclerosed vs normal",
             named,
             lambda i: balanced_accuracy(share[i] >= rule.sclerosed_cut, names[i] != NORMAL),
+        ),
+        (
+            "balanced accuracy kind of sclerosis, given sclerosed",
+            of_kind,
+            lambda i: mean_recall(likeliest[i], names[i]),
         ),
     ]
     rows = []

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from gloinone.classification.scores import balanced_accuracy, fit_temperature, measured_classes, softmax
+from gloinone.classification.scores import (
+    balanced_accuracy,
+    fit_temperature,
+    mean_recall,
+    measured_classes,
+    softmax,
+)
 from gloinone.labels import ClassRule
 from gloinone.metrics import auc
 
@@ -48,3 +54,21 @@ def test_measured_levels() -> None:
     assert accuracy.low <= accuracy.value <= accuracy.high
     only_normal = measured_classes(p[:4], labels[:4], groups[:4], ClassRule(), "drawn")
     assert only_normal == []
+
+
+def test_the_kind_is_measured_among_the_sclerosed_alone() -> None:
+    labels = ["obsolescent"] * 4 + ["solidified"] * 2 + ["disappearing", "sclerosed", "normal"]
+    p = np.array(
+        [[0.1, 0.5, 0.2, 0.1, 0.1]] * 3  # three of four obsolescent are right
+        + [[0.8, 0.0, 0.1, 0.05, 0.05]]  # called normal; its kind would be solidified
+        + [[0.1, 0.2, 0.5, 0.1, 0.1]] * 2
+        + [[0.1, 0.5, 0.2, 0.1, 0.1]]  # the disappearing one is missed
+        + [[0.1, 0.5, 0.2, 0.1, 0.1], [0.9, 0.1, 0.0, 0.0, 0.0]]
+    )
+    groups = [f"p{i}" for i in range(len(labels))]
+    rows = {m.what: m for m in measured_classes(p, labels, groups, ClassRule(), "drawn")}
+    kind = rows["balanced accuracy kind of sclerosis, given sclerosed"]
+    assert kind.n == 7
+    assert kind.value == pytest.approx((3 / 4 + 1 + 0) / 3)
+    found, truth = np.array(labels), np.array(["obsolescent"] * 9)
+    assert np.isnan(mean_recall(found, truth))
