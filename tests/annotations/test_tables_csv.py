@@ -45,11 +45,12 @@ def test_headers_are_those_that_users_were_promised():
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged"
+        "outline_flagged, votes"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
-        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp"
+        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp, "
+        "votes"
     )
 
 
@@ -223,11 +224,11 @@ HEADER = csv_bytes(CIRCLES, [])
         (b"", "no column slide"),
         (HEADER.replace(b",", b";"), "parted by commas"),
         (HEADER.replace(b"radius,", b""), "no column radius; restore"),
-        (HEADER + b"a,1\n", "line 2: 2 fields under 19 columns"),
-        (HEADER + b"a,x" + b"," * 17 + b"\n", "line 2, column x: 'x' is not a number"),
-        (HEADER + b"a,inf" + b"," * 17 + b"\n", "line 2, column x: 'inf' is not a number"),
-        (HEADER + b'"a' + b"," * 18 + b"\n", "line"),
-        (HEADER + b"\xff" + b"," * 18 + b"\n", "not UTF-8"),
+        (HEADER + b"a,1\n", "line 2: 2 fields under 20 columns"),
+        (HEADER + b"a,x" + b"," * 18 + b"\n", "line 2, column x: 'x' is not a number"),
+        (HEADER + b"a,inf" + b"," * 18 + b"\n", "line 2, column x: 'inf' is not a number"),
+        (HEADER + b'"a' + b"," * 19 + b"\n", "line"),
+        (HEADER + b"\xff" + b"," * 19 + b"\n", "not UTF-8"),
     ],
 )
 def test_what_is_no_table_of_ours_names_the_place(data, words):
