@@ -19,6 +19,8 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
 """(H, W)."""
+PieceMap = NDArray[np.uint16]
+"""(H, W) number of the piece that a pixel of tissue belongs to; 0 beside tissue and in crumbs of it."""
 
 MppSource = Literal["csv", "file", "option"]
 Status = Literal["done", "partial", "failed", "skipped"]
@@ -173,7 +175,9 @@ class Glomerulus:
     circularity: float
     """4 pi area / perimeter^2; 1 for a circle."""
     at_edge: bool
-    """Touches the border of the slide or of what was scanned."""
+    """Touches the border of the slide, of what was scanned or of its piece of tissue."""
+    piece: int | None = None
+    """Number of the piece of tissue it lies on; None on crumbs of tissue."""
 
     @property
     def id(self) -> str:
@@ -200,6 +204,23 @@ class Overview:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Tissue that lies apart from other tissue: a section, or one level of a core."""
+
+    number: int
+    """From 1 in reading order."""
+    x: float
+    """Left of its box, level-0 px."""
+    y: float
+    """Top of its box, level-0 px."""
+    width: float
+    """Level-0 px."""
+    height: float
+    """Level-0 px."""
+    tissue_mm2: float
+
+
+@dataclass(frozen=True)
 class SlideResult:
     """All that is known of one slide after the job; every output file is made from this."""
 
@@ -221,6 +242,10 @@ class SlideResult:
     """Whether the classifier's card says that pathologists validated the kinds of sclerosis."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
+    pieces: tuple[Piece, ...] = ()
+    """By number."""
+    piece_map: PieceMap | None = None
+    """In the overview's frame; None: nobody looked for pieces."""
 
     @property
     def status(self) -> Status:

@@ -1,4 +1,4 @@
-"""Every column of the three tables: name, unit, meaning. docs/columns.md is printed from here.
+"""Every column of the tables: name, unit, meaning. docs/columns.md is printed from here.
 
 Run ``python -m gloinone.annotations.columns > docs/columns.md`` after a change.
 """
@@ -33,8 +33,17 @@ def _count(name: str, meaning: str) -> Column:
 
 SLIDE = Column("slide", "-", "the slide's path relative to the input folder, with forward slashes")
 
-_COUNTS = tuple(_count(f"n_{name}", f"glomeruli of the class {name}") for name in GLOMERULAR)
 _INTERVAL = "of the Wilson 95 % interval of percent_sclerosed; it knows of chance only, not of wrong classes"
+_COUNTS = (
+    _count("n_glomeruli", "circles at or over the threshold that are not non-glomerular"),
+    *(_count(f"n_{name}", f"glomeruli of the class {name}") for name in GLOMERULAR),
+    _count(
+        "n_sclerosed", "globally sclerosed glomeruli: " + " + ".join(f"n_{name}" for name in SCLEROSED_KINDS)
+    ),
+    _float("percent_sclerosed", "%", 2, "100 n_sclerosed / n_glomeruli; empty without glomeruli"),
+    _float("percent_sclerosed_low", "%", 2, "lower end " + _INTERVAL),
+    _float("percent_sclerosed_high", "%", 2, "upper end " + _INTERVAL),
+)
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
 _CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
 
@@ -57,17 +66,20 @@ SUMMARY: tuple[Column, ...] = (
         "tissue_read_fraction", "0..1", 4, "share of the tissue area that could be read; below 1 if partial"
     ),
     Column("n_circles", "circles", "circles found down to the detector's floor: rows of circles.csv", "int"),
-    _count("n_glomeruli", "circles at or over the threshold that are not non-glomerular"),
     *_COUNTS,
-    _count(
-        "n_sclerosed", "globally sclerosed glomeruli: " + " + ".join(f"n_{name}" for name in SCLEROSED_KINDS)
+    Column(
+        "n_pieces",
+        "pieces",
+        "pieces of tissue, rows of pieces.csv; of several the counts are the sum, and levels of one core repeat "
+        "glomeruli: the interval does not allow for it",
+        "int",
     ),
-    _float("percent_sclerosed", "%", 2, "100 n_sclerosed / n_glomeruli; empty without glomeruli"),
-    _float("percent_sclerosed_low", "%", 2, "lower end " + _INTERVAL),
-    _float("percent_sclerosed_high", "%", 2, "upper end " + _INTERVAL),
+    _float(
+        "percent_sclerosed_piece_mean", "%", 2, "mean percent_sclerosed of the pieces that have glomeruli"
+    ),
     _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
-    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli"),
-    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli"),
+    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
+    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli that are not at_edge"),
     Column("detector", "-", _MODEL),
     Column("classifier", "-", _MODEL),
     Column("segmenter", "-", _MODEL),
@@ -115,7 +127,12 @@ GLOMERULI: tuple[Column, ...] = (
     _float("area_um2", "um2", 1, "area inside the outline"),
     _float("perimeter_um", "um", 2, "length of the outline"),
     _float("circularity", "0..1", 4, "4 pi area / perimeter^2 of the outline; 1 for a circle"),
-    Column("at_edge", "-", "touches the border of the slide or of what was scanned, so may be cut", "bool"),
+    Column(
+        "at_edge",
+        "-",
+        "touches the border of the slide, of what was scanned or of its piece of tissue, so may be cut",
+        "bool",
+    ),
     Column(
         "outline", "-", "mask: from the segmenter; circle: it found nothing, the detected circle stands in"
     ),
@@ -130,6 +147,7 @@ GLOMERULI: tuple[Column, ...] = (
         "or nothing was left: look at it",
         "bool",
     ),
+    Column("piece", "-", "number of the piece of tissue it lies on; empty on a crumb of tissue", "int"),
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 
@@ -142,10 +160,28 @@ CIRCLES: tuple[Column, ...] = (
 )
 """The slide's circles.csv: a row per circle down to the detector's floor."""
 
+PIECES: tuple[Column, ...] = (
+    SLIDE,
+    Column(
+        "piece",
+        "-",
+        "1 and on, in reading order, as on the overlay; tissue over 0.1 mm2 with gaps under 200 um closed",
+        "int",
+    ),
+    _float("x", "level-0 px", 1, "left border of its box, from the left border of the uncropped plane"),
+    _float("y", "level-0 px", 1, "top border of its box, from the top border of the uncropped plane"),
+    _float("width", "level-0 px", 1, "width of its box"),
+    _float("height", "level-0 px", 1, "height of its box"),
+    _float("tissue_mm2", "mm2", 4, "area of its tissue"),
+    *_COUNTS,
+)
+"""OUT/pieces.csv and the slide's own: a row per piece of tissue."""
+
 TABLES = {
     "summary.csv": (SUMMARY, "a row per slide"),
     "glomeruli.csv": (GLOMERULI, "a row per glomerulus"),
     "circles.csv": (CIRCLES, "a row per detected circle, kept or not"),
+    "pieces.csv": (PIECES, "a row per piece of tissue"),
 }
 
 _INTRODUCTION = """\

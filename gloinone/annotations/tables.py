@@ -1,15 +1,15 @@
-"""Rows of summary.csv, glomeruli.csv and circles.csv from the result of a slide."""
+"""Rows of summary.csv, glomeruli.csv, circles.csv and pieces.csv from the result of a slide."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Literal
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
+from gloinone.annotations.class_counts import class_counts
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, PIECES, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
-from gloinone.geometry import wilson_interval
-from gloinone.labels import CLASSES, GLOMERULAR, NONGLOMERULAR, SCLEROSED_KINDS, p_sclerosed
+from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
 from gloinone.records import Candidate, Glomerulus, SlideInfo, SlideResult
 
 PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
@@ -29,11 +29,9 @@ class MadeWith:
 def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> Row:
     """Row of a slide that is done or partial; for the latter the reason is made up if none is given."""
     info = result.info
-    glomeruli = [g for g in result.glomeruli if g.label != NONGLOMERULAR]
-    counts = {f"n_{name}": result.count(name) for name in GLOMERULAR}
-    n_sclerosed = sum(result.count(name) for name in SCLEROSED_KINDS)
-    n = len(glomeruli)
-    low, high = wilson_interval(n_sclerosed, n)
+    whole = [g for g in result.glomeruli if g.label != NONGLOMERULAR and not g.at_edge]
+    n = result.n_glomeruli
+    shares = [float(row["percent_sclerosed"]) for row in piece_rows(result) if row["percent_sclerosed"]]
     read = result.tissue_read_fraction
     return make_row(
         SUMMARY,
@@ -44,15 +42,12 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "tissue_mm2": result.tissue_mm2,
             "tissue_read_fraction": read if read >= 1 else min(read, 0.9999),
             "n_circles": len(result.candidates),
-            "n_glomeruli": n,
-            **counts,
-            "n_sclerosed": n_sclerosed,
-            "percent_sclerosed": 100 * n_sclerosed / n if n else None,
-            "percent_sclerosed_low": 100 * low,
-            "percent_sclerosed_high": 100 * high,
+            **class_counts([g.label for g in result.glomeruli]),
+            "n_pieces": len(result.pieces),
+            "percent_sclerosed_piece_mean": fmean(shares) if shares else None,
             "glomeruli_per_mm2": n / result.tissue_mm2 if result.tissue_mm2 > 0 else None,
-            "diameter_um_median": median(g.diameter_um for g in glomeruli) if n else None,
-            "area_um2_median": median(g.area_um2 for g in glomeruli) if n else None,
+            "diameter_um_median": median(g.diameter_um for g in whole) if whole else None,
+            "area_um2_median": median(g.area_um2 for g in whole) if whole else None,
         },
     )
 
@@ -93,8 +88,20 @@ def glomerulus_rows(
             "crop": f"{folder}/crops/{g.id}.png" if crops else None,
             "mask": f"{folder}/masks/{g.id}.png" if masks else None,
             "outline_flagged": g.outline.flagged,
+            "piece": g.piece,
         }
         rows.append(make_row(GLOMERULI, values))
+    return rows
+
+
+def piece_rows(result: SlideResult) -> list[Row]:
+    """Rows of pieces.csv, by number."""
+    rows = []
+    for piece in result.pieces:
+        labels = [g.label for g in result.glomeruli if g.piece == piece.number]
+        box = {"x": piece.x, "y": piece.y, "width": piece.width, "height": piece.height}
+        own = {"slide": result.info.name, "piece": piece.number, "tissue_mm2": piece.tissue_mm2}
+        rows.append(make_row(PIECES, {**own, **box, **class_counts(labels)}))
     return rows
 
 

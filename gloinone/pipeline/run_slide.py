@@ -16,6 +16,7 @@ from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
 from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideInfo, SlideResult
 from gloinone.slide.crops import stream_crops
+from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
 
@@ -70,6 +71,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
     clock = _Clock()
     with clock("tissue"):
         overview = tissue_overview(slide)
+        pieces = find_pieces(overview.tissue, slide.info.mpp * overview.window.downsample)
         picture = _picture(slide, overview)
     with clock("detect"):
         found = stages.detect(slide, overview, on_tile)
@@ -83,7 +85,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
             [candidate.detection for candidate, _ in kept],
             (slide.info.width, slide.info.height),
         )
-    glomeruli = _measure(kept, outlines, slide.info)
+    glomeruli = place_on_pieces(_measure(kept, outlines, slide.info), pieces, overview.window)
     unread = (*found.unread, *(_box(circle) for circle in lost))
     return SlideResult(
         info=slide.info,
@@ -97,6 +99,8 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         unread=unread,
         subtype_validated=stages.subtype_validated,
         seconds=clock.seconds,
+        pieces=measure_pieces(pieces, overview.window, slide.info),
+        piece_map=pieces,
     )
 
 
