@@ -30,6 +30,17 @@ OutlineSource = Literal["mask", "circle"]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the user says a slide is of; empty where nothing is said."""
+
+    patient: str = ""
+    stain: str = ""
+
+
+UNSAID = Origin()
+
+
+@dataclass(frozen=True)
 class SlideInfo:
     """What is known of a slide before its pixels are read."""
 
@@ -244,6 +255,7 @@ class SlideResult:
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
     pieces: tuple[Piece, ...] = ()
     """By number."""
+    origin: Origin = UNSAID
     piece_map: PieceMap | None = None
     """In the overview's frame; None: nobody looked for pieces."""
 

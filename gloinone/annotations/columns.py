@@ -32,6 +32,11 @@ def _count(name: str, meaning: str) -> Column:
 
 
 SLIDE = Column("slide", "-", "the slide's path relative to the input folder, with forward slashes")
+PATIENT = Column(
+    "patient", "-", "patient of the slide, by --mpp-csv; with --pseudonyms P and the number of a slide"
+)
+STAIN = Column("stain", "-", "stain of the slide, by --mpp-csv")
+_ORIGIN = (PATIENT, STAIN)
 
 _INTERVAL = "of the Wilson 95 % interval of percent_sclerosed; it knows of chance only, not of wrong classes"
 _COUNTS = (
@@ -44,11 +49,16 @@ _COUNTS = (
     _float("percent_sclerosed_low", "%", 2, "lower end " + _INTERVAL),
     _float("percent_sclerosed_high", "%", 2, "upper end " + _INTERVAL),
 )
+_BY_SLIDE = (
+    "of the 95 % interval of percent_sclerosed by drawing whole slides again and again (bootstrap); empty for fewer "
+    "than two slides with glomeruli; of few slides it is too narrow, and slides of one core repeat glomeruli"
+)
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
 _CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
 
 SUMMARY: tuple[Column, ...] = (
     SLIDE,
+    *_ORIGIN,
     Column(
         "status",
         "-",
@@ -114,6 +124,7 @@ _CROP_FRAME = (
 
 GLOMERULI: tuple[Column, ...] = (
     SLIDE,
+    *_ORIGIN,
     Column("id", "-", "G001 and on, top to bottom and left to right; the same in every file of the slide"),
     *_CIRCLE,
     *_PROBABILITIES,
@@ -162,6 +173,7 @@ CIRCLES: tuple[Column, ...] = (
 
 PIECES: tuple[Column, ...] = (
     SLIDE,
+    *_ORIGIN,
     Column(
         "piece",
         "-",
@@ -177,11 +189,30 @@ PIECES: tuple[Column, ...] = (
 )
 """OUT/pieces.csv and the slide's own: a row per piece of tissue."""
 
+PATIENTS: tuple[Column, ...] = (
+    Column(
+        "sum_over",
+        "-",
+        "patient: all slides of the patient; stain: those of one stain. Never add both: they are the same slides",
+    ),
+    Column("patient", "-", PATIENT.meaning),
+    Column("stain", "-", "the one stain; empty in a sum over all of them"),
+    Column("n_slides", "slides", "slides with results", "int"),
+    Column("n_slides_missing", "slides", "further slides: failed, skipped or pending", "int"),
+    _float("tissue_mm2", "mm2", 4, "area of tissue of the slides"),
+    Column("n_pieces", "pieces", "pieces of tissue on the slides", "int"),
+    *_COUNTS[:-2],
+    _float("percent_sclerosed_low", "%", 2, "lower end " + _BY_SLIDE),
+    _float("percent_sclerosed_high", "%", 2, "upper end " + _BY_SLIDE),
+)
+"""OUT/patients.csv: a row per patient, and one per patient and stain."""
+
 TABLES = {
     "summary.csv": (SUMMARY, "a row per slide"),
     "glomeruli.csv": (GLOMERULI, "a row per glomerulus"),
     "circles.csv": (CIRCLES, "a row per detected circle, kept or not"),
     "pieces.csv": (PIECES, "a row per piece of tissue"),
+    "patients.csv": (PATIENTS, "a row per patient, and one per patient and stain"),
 }
 
 _INTRODUCTION = """\

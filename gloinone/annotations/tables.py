@@ -10,7 +10,7 @@ from gloinone.annotations.class_counts import class_counts
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, PIECES, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
 from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
-from gloinone.records import Candidate, Glomerulus, SlideInfo, SlideResult
+from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult
 
 PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
 
@@ -37,6 +37,7 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
         SUMMARY,
         {
             **_slide_values(info, made_with),
+            **vars(result.origin),
             "status": result.status,
             "reason": reason or (_unread_reason(read) if result.status == "partial" else ""),
             "tissue_mm2": result.tissue_mm2,
@@ -58,10 +59,11 @@ def summary_row_without_result(
     reason: str,
     made_with: MadeWith,
     info: SlideInfo | None = None,
+    origin: Origin = UNSAID,
 ) -> Row:
     """Row of a slide that gave no result, with what is known of it; everything else is empty."""
     known = _slide_values(info, made_with) if info else {**vars(made_with)}
-    return make_row(SUMMARY, {**known, "slide": slide, "status": status, "reason": reason})
+    return make_row(SUMMARY, {**known, **vars(origin), "slide": slide, "status": status, "reason": reason})
 
 
 def glomerulus_rows(
@@ -76,6 +78,7 @@ def glomerulus_rows(
     for g in sorted(result.glomeruli, key=lambda glomerulus: glomerulus.number):
         values = {
             **_candidate_values(g.candidate, result.info),
+            **vars(result.origin),
             "id": g.id,
             "subtype_validated": result.subtype_validated,
             "diameter_um": g.diameter_um,
@@ -101,7 +104,7 @@ def piece_rows(result: SlideResult) -> list[Row]:
         labels = [g.label for g in result.glomeruli if g.piece == piece.number]
         box = {"x": piece.x, "y": piece.y, "width": piece.width, "height": piece.height}
         own = {"slide": result.info.name, "piece": piece.number, "tissue_mm2": piece.tissue_mm2}
-        rows.append(make_row(PIECES, {**own, **box, **class_counts(labels)}))
+        rows.append(make_row(PIECES, {**own, **vars(result.origin), **box, **class_counts(labels)}))
     return rows
 
 

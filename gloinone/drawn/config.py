@@ -47,7 +47,9 @@ class SceneConfig:
         if min(self.decoys, *self.counts.values()) < 0:
             raise UsageError("counts of glomeruli and decoys cannot be negative")
         if self.levels < 1 or (self.is_cut and self.layout != "core"):
-            raise UsageError(f"{self.levels} levels, layout {self.layout}: levels and tears are of the layout core")
+            raise UsageError(
+                f"{self.levels} levels, layout {self.layout}: levels and tears are of the layout core"
+            )
         if not 0 <= self.scarring <= 1 or self.seed < 0:
             raise UsageError(
                 f"scarring {self.scarring} must lie in 0..1, seed {self.seed} must not be negative"

@@ -1,7 +1,7 @@
-"""Cores cut at several levels that lie on one slide: the same glomeruli again, larger or smaller, turned or mirrored."""
+"""Cores cut at several levels that lie on one slide: the same glomeruli again, turned or mirrored, of other sizes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import shapely

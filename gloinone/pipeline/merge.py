@@ -5,16 +5,18 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from gloinone.annotations.columns import GLOMERULI, PIECES, SUMMARY, Column
+from gloinone.annotations.columns import GLOMERULI, PATIENTS, PIECES, SUMMARY, Column
 from gloinone.annotations.csv_text import csv_bytes, join_tables
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
 from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
+from gloinone.pipeline.layout import PATIENTS as PATIENTS_CSV
 from gloinone.pipeline.layout import PIECES as PIECES_CSV
 from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE, slide_place
 from gloinone.pipeline.layout import SUMMARY as SUMMARY_CSV
+from gloinone.pipeline.patients import patient_rows
 from gloinone.pipeline.report import ReportSlide, write_report
 from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
@@ -41,8 +43,11 @@ def merge(out: Path) -> list[RowStatus]:
         raise UsageError(f"{out}: no results of slides in it; name the OUT of a run")
     rows = [{column.name: slide.row.get(column.name, "") for column in SUMMARY} for slide in slides]
     write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, rows))
+    write_atomic(out / PATIENTS_CSV, csv_bytes(PATIENTS, patient_rows(rows)))
     for name, columns in SLIDE_TABLES.items():
-        tables = [data for folder, state in found if (data := _table(folder, state, name, columns)) is not None]
+        tables = [
+            data for folder, state in found if (data := _table(folder, state, name, columns)) is not None
+        ]
         write_atomic(out / name, join_tables(columns, tables))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
     write_report(out, slides)
