@@ -189,6 +189,8 @@ class Glomerulus:
     """Touches the border of the slide, of what was scanned or of its piece of tissue."""
     piece: int | None = None
     """Number of the piece of tissue it lies on; None on crumbs of tissue."""
+    track: int | None = None
+    """The same for the same glomerulus at every level of a core, from 1; None where nobody looked."""
 
     @property
     def id(self) -> str:
@@ -229,6 +231,10 @@ class Piece:
     height: float
     """Level-0 px."""
     tissue_mm2: float
+    core: int | None = None
+    """Number of the core that it is a level of, from 1; None on a slide of too many pieces to say."""
+    level: int | None = None
+    """Which, from 1, in reading order."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,24 @@ _BY_SLIDE = (
     "of the 95 % interval of percent_sclerosed by drawing whole slides again and again (bootstrap); empty for fewer "
     "than two slides with glomeruli; of few slides it is too narrow, and slides of one core repeat glomeruli"
 )
+_UNVALIDATED = "; unvalidated: tried on drawn slides only"
+_LEVEL_OF = (
+    Column(
+        "core",
+        "-",
+        "number of the core that the piece is a level of, from the outlines of the pieces; empty on slides of over 24 "
+        "pieces" + _UNVALIDATED,
+        "int",
+    ),
+    Column("level", "-", "which level of its core, from 1, in reading order" + _UNVALIDATED, "int"),
+)
+_VOLUME = _float(
+    "volume_um3_profile",
+    "um3",
+    0,
+    "mean volume of the glomeruli seen at two levels or more, of each the sphere about its largest profile; those "
+    "at_edge there are left out" + _UNVALIDATED,
+)
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
 _CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
 
@@ -87,9 +105,23 @@ SUMMARY: tuple[Column, ...] = (
     _float(
         "percent_sclerosed_piece_mean", "%", 2, "mean percent_sclerosed of the pieces that have glomeruli"
     ),
+    Column(
+        "n_cores", "cores", "cores that the pieces are levels of, rows of cores.csv" + _UNVALIDATED, "int"
+    ),
+    _count(
+        "n_glomeruli_once",
+        "glomeruli of which those seen at several levels of a core count once" + _UNVALIDATED,
+    ),
     _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
     _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
     _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli that are not at_edge"),
+    _float(
+        "volume_um3_weibel_gomez",
+        "um3",
+        0,
+        "mean volume of a glomerulus by Weibel and Gomez: 1.38 / 1.1 area_um2_median^1.5" + _UNVALIDATED,
+    ),
+    _VOLUME,
     Column("detector", "-", _MODEL),
     Column("classifier", "-", _MODEL),
     Column("segmenter", "-", _MODEL),
@@ -159,6 +191,13 @@ GLOMERULI: tuple[Column, ...] = (
         "bool",
     ),
     Column("piece", "-", "number of the piece of tissue it lies on; empty on a crumb of tissue", "int"),
+    *_LEVEL_OF,
+    Column(
+        "glomerulus_track",
+        "-",
+        "the same number for the same glomerulus at several levels of a core" + _UNVALIDATED,
+        "int",
+    ),
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 
@@ -186,8 +225,30 @@ PIECES: tuple[Column, ...] = (
     _float("height", "level-0 px", 1, "height of its box"),
     _float("tissue_mm2", "mm2", 4, "area of its tissue"),
     *_COUNTS,
+    *_LEVEL_OF,
 )
 """OUT/pieces.csv and the slide's own: a row per piece of tissue."""
+
+CORES: tuple[Column, ...] = (
+    SLIDE,
+    *_ORIGIN,
+    Column("core", "-", "1 and on, in the order of their first pieces" + _UNVALIDATED, "int"),
+    Column("n_levels", "pieces", "pieces that are levels of it" + _UNVALIDATED, "int"),
+    *(
+        Column(
+            column.name,
+            column.unit,
+            column.meaning + "; one seen at several levels counts once, in the class of its largest profile"
+            if column.kind == "int"
+            else column.meaning,
+            column.kind,
+            column.decimals,
+        )
+        for column in _COUNTS
+    ),
+    _VOLUME,
+)
+"""OUT/cores.csv and the slide's own: a row per core; wholly unvalidated."""
 
 PATIENTS: tuple[Column, ...] = (
     Column(
@@ -212,6 +273,10 @@ TABLES = {
     "glomeruli.csv": (GLOMERULI, "a row per glomerulus"),
     "circles.csv": (CIRCLES, "a row per detected circle, kept or not"),
     "pieces.csv": (PIECES, "a row per piece of tissue"),
+    "cores.csv": (
+        CORES,
+        "a row per core, its levels taken together; unvalidated, tried on drawn slides only",
+    ),
     "patients.csv": (PATIENTS, "a row per patient, and one per patient and stain"),
 }
 

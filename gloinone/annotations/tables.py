@@ -1,14 +1,16 @@
-"""Rows of summary.csv, glomeruli.csv, circles.csv and pieces.csv from the result of a slide."""
+"""Rows of summary.csv, glomeruli.csv and circles.csv from the result of a slide."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Literal
 
 from gloinone.annotations.class_counts import class_counts
-from gloinone.annotations.columns import CIRCLES, GLOMERULI, PIECES, SUMMARY
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
+from gloinone.annotations.piece_tables import piece_summary
+from gloinone.geometry import weibel_gomez_um3
 from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
 from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult
 
@@ -31,7 +33,7 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
     info = result.info
     whole = [g for g in result.glomeruli if g.label != NONGLOMERULAR and not g.at_edge]
     n = result.n_glomeruli
-    shares = [float(row["percent_sclerosed"]) for row in piece_rows(result) if row["percent_sclerosed"]]
+    area_um2 = median(g.area_um2 for g in whole) if whole else None
     read = result.tissue_read_fraction
     return make_row(
         SUMMARY,
@@ -44,11 +46,11 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "tissue_read_fraction": read if read >= 1 else min(read, 0.9999),
             "n_circles": len(result.candidates),
             **class_counts([g.label for g in result.glomeruli]),
-            "n_pieces": len(result.pieces),
-            "percent_sclerosed_piece_mean": fmean(shares) if shares else None,
+            **piece_summary(result),
             "glomeruli_per_mm2": n / result.tissue_mm2 if result.tissue_mm2 > 0 else None,
             "diameter_um_median": median(g.diameter_um for g in whole) if whole else None,
-            "area_um2_median": median(g.area_um2 for g in whole) if whole else None,
+            "area_um2_median": area_um2,
+            "volume_um3_weibel_gomez": None if area_um2 is None else weibel_gomez_um3(area_um2),
         },
     )
 
@@ -74,6 +76,8 @@ def glomerulus_rows(
     ``crops`` and ``masks``: whether these pictures are written, so that their paths stand in the row.
     """
     folder = f"slides/{result.info.name}" if folder is None else folder
+    cores: dict[int | None, tuple[int | None, int | None]]
+    cores = {piece.number: (piece.core, piece.level) for piece in result.pieces}
     rows = []
     for g in sorted(result.glomeruli, key=lambda glomerulus: glomerulus.number):
         values = {
@@ -92,19 +96,11 @@ def glomerulus_rows(
             "mask": f"{folder}/masks/{g.id}.png" if masks else None,
             "outline_flagged": g.outline.flagged,
             "piece": g.piece,
+            "core": cores.get(g.piece, (None, None))[0],
+            "level": cores.get(g.piece, (None, None))[1],
+            "glomerulus_track": g.track,
         }
         rows.append(make_row(GLOMERULI, values))
-    return rows
-
-
-def piece_rows(result: SlideResult) -> list[Row]:
-    """Rows of pieces.csv, by number."""
-    rows = []
-    for piece in result.pieces:
-        labels = [g.label for g in result.glomeruli if g.piece == piece.number]
-        box = {"x": piece.x, "y": piece.y, "width": piece.width, "height": piece.height}
-        own = {"slide": result.info.name, "piece": piece.number, "tissue_mm2": piece.tissue_mm2}
-        rows.append(make_row(PIECES, {**own, **vars(result.origin), **box, **class_counts(labels)}))
     return rows
 
 

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from gloinone.annotations.columns import GLOMERULI, PATIENTS, PIECES, SUMMARY, Column
+from gloinone.annotations.columns import CORES, GLOMERULI, PATIENTS, PIECES, SUMMARY, Column
 from gloinone.annotations.csv_text import csv_bytes, join_tables
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
 from gloinone.pipeline.atomic import reason, write_atomic
+from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
 from gloinone.pipeline.layout import PATIENTS as PATIENTS_CSV
 from gloinone.pipeline.layout import PIECES as PIECES_CSV
@@ -24,7 +25,7 @@ from gloinone.records import RowStatus
 
 logger = logging.getLogger(__name__)
 
-SLIDE_TABLES = {GLOMERULI_CSV: GLOMERULI, PIECES_CSV: PIECES}
+SLIDE_TABLES = {GLOMERULI_CSV: GLOMERULI, PIECES_CSV: PIECES, CORES_CSV: CORES}
 """Tables of OUT that are those of its slides, one after the other."""
 PENDING = "no run has come to it yet, or none to its end"
 

@@ -19,6 +19,7 @@ from gloinone.slide.crops import stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.study.on_slide import with_levels
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,10 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
             [candidate.detection for candidate, _ in kept],
             (slide.info.width, slide.info.height),
         )
-    glomeruli = place_on_pieces(_measure(kept, outlines, slide.info), pieces, overview.window)
+    with clock("levels"):
+        placed = place_on_pieces(_measure(kept, outlines, slide.info), pieces, overview.window)
+        measured = measure_pieces(pieces, overview.window, slide.info)
+        glomeruli, levels = with_levels(placed, measured, pieces, overview.window, slide.info.mpp)
     unread = (*found.unread, *(_box(circle) for circle in lost))
     return SlideResult(
         info=slide.info,
@@ -99,7 +103,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         unread=unread,
         subtype_validated=stages.subtype_validated,
         seconds=clock.seconds,
-        pieces=measure_pieces(pieces, overview.window, slide.info),
+        pieces=levels,
         piece_map=pieces,
     )
 

@@ -37,16 +37,16 @@ def names(columns: object) -> str:
 def test_headers_are_those_that_users_were_promised():
     assert names(SUMMARY) == (
         "slide, patient, stain, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, "
-        "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, n_sclerosed, "
-        "percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, n_pieces, "
-        "percent_sclerosed_piece_mean, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version"
+        "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, "
+        "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, n_pieces, "
+        "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, glomeruli_per_mm2, "
+        "diameter_um_median, area_um2_median, volume_um3_weibel_gomez, volume_um3_profile, detector, classifier, segmenter, version"
     )
     assert names(GLOMERULI) == (
         "slide, patient, stain, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged, piece"
+        "outline_flagged, piece, core, level, glomerulus_track"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "

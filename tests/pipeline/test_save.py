@@ -41,6 +41,7 @@ def test_every_file_is_there(tmp_path: Path) -> None:
         "glomeruli.csv",
         "circles.csv",
         "pieces.csv",
+        "cores.csv",
         "overlay.jpg",
         "contact.jpg",
     }
