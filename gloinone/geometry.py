@@ -146,7 +146,7 @@ def weibel_gomez_um3(area_um2: float) -> float:
     >>> round(weibel_gomez_um3(20_000) / 1e6, 2)
     3.55
     """
-    return 1.38 / 1.1 * float(area_um2) ** 1.5
+    return float(1.38 / 1.1 * area_um2**1.5)
 
 
 def sphere_um3(area_um2: float) -> float:
@@ -155,4 +155,4 @@ def sphere_um3(area_um2: float) -> float:
     >>> round(sphere_um3(np.pi * 100**2) / (4 / 3 * np.pi * 100**3), 6)
     1.0
     """
-    return float(4 / (3 * np.sqrt(np.pi)) * float(area_um2) ** 1.5)
+    return float(4 / (3 * np.sqrt(np.pi)) * area_um2**1.5)

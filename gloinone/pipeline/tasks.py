@@ -95,8 +95,6 @@ class RunConfig:
     """For run.json: as typed, or, with pseudonyms, without whatever may be a name."""
 
     def __post_init__(self) -> None:
-        if self.only_listed and self.mpp_csv is None:
-            raise UsageError("--only-listed: no list; name a table with the column slide in --mpp-csv")
         if self.hides_names and self.xml_beside_slide:
             raise UsageError(
                 "--xml-beside-slide: an XML beside a slide bears the slide's name, which --pseudonyms hides; "
@@ -159,8 +157,8 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
         names = tuple(slide.name for slide in slides)
         unmatched = table.unmatched(names)
         table = table.for_slides(names)
-        if config.only_listed:
-            slides = listed_only(slides, table)
+    if config.only_listed:
+        slides = listed_only(slides, table)
     resolutions = {slide.name: resolution_for(slide.name, table, config.mpp) for slide in slides}
     origins = {name: table.origin(name) for name in resolutions} if table else {}
     if config.pseudonyms is not None:
@@ -186,8 +184,11 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
     return Work(tuple(tasks), slides, ignored, tuple(unmatched))
 
 
-def listed_only(slides: Sequence[SlidePath], table: MppTable) -> tuple[SlidePath, ...]:
-    """Slides that have a row. Raises UsageError if there are none."""
+def listed_only(slides: Sequence[SlidePath], table: MppTable | None) -> tuple[SlidePath, ...]:
+    """Slides that have a row in the table of --mpp-csv. Raises UsageError if there are none, or no table."""
+    if table is None:
+        raise UsageError("--only-listed: no list; name a table with the columns slide and mpp in --mpp-csv")
+    table = table.for_slides(slide.name for slide in slides)
     listed = tuple(slide for slide in slides if table.row(slide.name))
     if not listed:
         raise UsageError(f"{table.path}: lists none of the {len(slides)} slides; leave --only-listed out")

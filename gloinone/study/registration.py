@@ -47,7 +47,7 @@ class Shape:
     @cached_property
     def _points_px(self) -> Points:
         rows, columns = np.nonzero(self.mask)
-        return np.column_stack([columns, rows]) + 0.5
+        return np.column_stack([columns, rows]).astype(np.float64) + 0.5
 
     @property
     def middle_um(self) -> Points:

@@ -40,7 +40,8 @@ def test_headers_are_those_that_users_were_promised():
         "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, "
         "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, n_pieces, "
         "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, volume_um3_weibel_gomez, volume_um3_profile, detector, classifier, segmenter, version"
+        "diameter_um_median, area_um2_median, volume_um3_weibel_gomez, volume_um3_profile, "
+        "detector, classifier, segmenter, version"
     )
     assert names(GLOMERULI) == (
         "slide, patient, stain, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
@@ -98,6 +99,8 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "glomeruli_per_mm2",
         "diameter_um_median",
         "area_um2_median",
+        "volume_um3_weibel_gomez",
+        "volume_um3_profile",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 

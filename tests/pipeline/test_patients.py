@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from folder_fakes import FakeMethod, read_rows, run, tree, write_slide_file
 
 from gloinone.annotations.columns import SUMMARY, TABLES
 from gloinone.annotations.csv_text import make_row
+from gloinone.cli.main import program
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval, share_interval
 from gloinone.pipeline.merge import SLIDE_TABLES, merge
@@ -130,6 +132,19 @@ def test_only_the_listed_slides_are_run(slides: Path, tmp_path: Path) -> None:
     assert list(read_key(key)) == ["b/c.tif"], "what is not run has no place in the key"
     with pytest.raises(UsageError, match="lists none of the 3 slides"):
         run(slides, out, mpp_csv=table(tmp_path, "slide,mpp\nx.tif,\n"), only_listed=True)
+    other = tmp_path / "other"
+    called = CliRunner().invoke(
+        program,
+        [
+            "list",
+            str(slides),
+            str(other),
+            "--mpp-csv",
+            str(table(tmp_path, "slide,mpp\na.tif,\n")),
+            "--only-listed",
+        ],
+    )
+    assert called.output.endswith("slides.txt: 1 slides\n")
     with pytest.raises(UsageError, match="--only-listed: no list"):
         run(slides, out, only_listed=True)
 
