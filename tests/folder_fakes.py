@@ -102,7 +102,7 @@ def fake_result(slide: Slide) -> SlideResult:
         tuple(g.candidate for g in glomeruli),
         tuple(replace(g, piece=1) for g in glomeruli),
         seconds={"detect": 0.1},
-        pieces=(Piece(1, 0, 0, info.width, info.height, 0.0655),),
+        pieces=(Piece(1, 0, 0, info.width, info.height, 0.0655, core=1, level=1),),
         piece_map=tissue.astype(np.uint16),
     )
 
