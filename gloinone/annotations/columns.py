@@ -1,4 +1,4 @@
-"""Every column of the three tables: name, unit, meaning. docs/columns.md is printed from here.
+"""Every column of the tables: name, unit, meaning. docs/columns.md is printed from here.
 
 Run ``python -m gloinone.annotations.columns > docs/columns.md`` after a change.
 """
@@ -32,14 +32,51 @@ def _count(name: str, meaning: str) -> Column:
 
 
 SLIDE = Column("slide", "-", "the slide's path relative to the input folder, with forward slashes")
+PATIENT = Column(
+    "patient", "-", "patient of the slide, by --mpp-csv; with --pseudonyms P and the number of a slide"
+)
+STAIN = Column("stain", "-", "stain of the slide, by --mpp-csv")
+_ORIGIN = (PATIENT, STAIN)
 
-_COUNTS = tuple(_count(f"n_{name}", f"glomeruli of the class {name}") for name in GLOMERULAR)
 _INTERVAL = "of the Wilson 95 % interval of percent_sclerosed; it knows of chance only, not of wrong classes"
+_COUNTS = (
+    _count("n_glomeruli", "circles at or over the threshold that are not non-glomerular"),
+    *(_count(f"n_{name}", f"glomeruli of the class {name}") for name in GLOMERULAR),
+    _count(
+        "n_sclerosed", "globally sclerosed glomeruli: " + " + ".join(f"n_{name}" for name in SCLEROSED_KINDS)
+    ),
+    _float("percent_sclerosed", "%", 2, "100 n_sclerosed / n_glomeruli; empty without glomeruli"),
+    _float("percent_sclerosed_low", "%", 2, "lower end " + _INTERVAL),
+    _float("percent_sclerosed_high", "%", 2, "upper end " + _INTERVAL),
+)
+_BY_SLIDE = (
+    "of the 95 % interval of percent_sclerosed by drawing whole slides again and again (bootstrap); empty for fewer "
+    "than two slides with glomeruli; of few slides it is too narrow, and slides of one core repeat glomeruli"
+)
+_UNVALIDATED = "; unvalidated: tried on drawn slides only"
+_LEVEL_OF = (
+    Column(
+        "core",
+        "-",
+        "number of the core that the piece is a level of, from the outlines of the pieces; empty on slides of over 24 "
+        "pieces" + _UNVALIDATED,
+        "int",
+    ),
+    Column("level", "-", "which level of its core, from 1, in reading order" + _UNVALIDATED, "int"),
+)
+_VOLUME = _float(
+    "volume_um3_profile",
+    "um3",
+    0,
+    "mean volume of the glomeruli seen at two levels or more, of each the sphere about its largest profile; those "
+    "at_edge there are left out" + _UNVALIDATED,
+)
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
 _CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
 
 SUMMARY: tuple[Column, ...] = (
     SLIDE,
+    *_ORIGIN,
     Column(
         "status",
         "-",
@@ -57,17 +94,34 @@ SUMMARY: tuple[Column, ...] = (
         "tissue_read_fraction", "0..1", 4, "share of the tissue area that could be read; below 1 if partial"
     ),
     Column("n_circles", "circles", "circles found down to the detector's floor: rows of circles.csv", "int"),
-    _count("n_glomeruli", "circles at or over the threshold that are not non-glomerular"),
     *_COUNTS,
-    _count(
-        "n_sclerosed", "globally sclerosed glomeruli: " + " + ".join(f"n_{name}" for name in SCLEROSED_KINDS)
+    Column(
+        "n_pieces",
+        "pieces",
+        "pieces of tissue, rows of pieces.csv; of several the counts are the sum, and levels of one core repeat "
+        "glomeruli: the interval does not allow for it",
+        "int",
     ),
-    _float("percent_sclerosed", "%", 2, "100 n_sclerosed / n_glomeruli; empty without glomeruli"),
-    _float("percent_sclerosed_low", "%", 2, "lower end " + _INTERVAL),
-    _float("percent_sclerosed_high", "%", 2, "upper end " + _INTERVAL),
+    _float(
+        "percent_sclerosed_piece_mean", "%", 2, "mean percent_sclerosed of the pieces that have glomeruli"
+    ),
+    Column(
+        "n_cores", "cores", "cores that the pieces are levels of, rows of cores.csv" + _UNVALIDATED, "int"
+    ),
+    _count(
+        "n_glomeruli_once",
+        "glomeruli of which those seen at several levels of a core count once" + _UNVALIDATED,
+    ),
     _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
-    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli"),
-    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli"),
+    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
+    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli that are not at_edge"),
+    _float(
+        "volume_um3_weibel_gomez",
+        "um3",
+        0,
+        "mean volume of a glomerulus by Weibel and Gomez: 1.38 / 1.1 area_um2_median^1.5" + _UNVALIDATED,
+    ),
+    _VOLUME,
     Column("detector", "-", _MODEL),
     Column("classifier", "-", _MODEL),
     Column("segmenter", "-", _MODEL),
@@ -113,6 +167,7 @@ _CROP_FRAME = (
 
 GLOMERULI: tuple[Column, ...] = (
     SLIDE,
+    *_ORIGIN,
     Column("id", "-", "G001 and on, top to bottom and left to right; the same in every file of the slide"),
     *_CIRCLE,
     *_PROBABILITIES,
@@ -126,7 +181,12 @@ GLOMERULI: tuple[Column, ...] = (
     _float("area_um2", "um2", 1, "area inside the outline"),
     _float("perimeter_um", "um", 2, "length of the outline"),
     _float("circularity", "0..1", 4, "4 pi area / perimeter^2 of the outline; 1 for a circle"),
-    Column("at_edge", "-", "touches the border of the slide or of what was scanned, so may be cut", "bool"),
+    Column(
+        "at_edge",
+        "-",
+        "touches the border of the slide, of what was scanned or of its piece of tissue, so may be cut",
+        "bool",
+    ),
     Column(
         "outline", "-", "mask: from the segmenter; circle: it found nothing, the detected circle stands in"
     ),
@@ -142,6 +202,14 @@ GLOMERULI: tuple[Column, ...] = (
         "bool",
     ),
     _VOTES,
+    Column("piece", "-", "number of the piece of tissue it lies on; empty on a crumb of tissue", "int"),
+    *_LEVEL_OF,
+    Column(
+        "glomerulus_track",
+        "-",
+        "the same number for the same glomerulus at several levels of a core" + _UNVALIDATED,
+        "int",
+    ),
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 
@@ -155,10 +223,74 @@ CIRCLES: tuple[Column, ...] = (
 )
 """The slide's circles.csv: a row per circle down to the detector's floor."""
 
+PIECES: tuple[Column, ...] = (
+    SLIDE,
+    *_ORIGIN,
+    Column(
+        "piece",
+        "-",
+        "1 and on, in reading order, as on the overlay; tissue over 0.1 mm2 with gaps under 200 um closed",
+        "int",
+    ),
+    _float("x", "level-0 px", 1, "left border of its box, from the left border of the uncropped plane"),
+    _float("y", "level-0 px", 1, "top border of its box, from the top border of the uncropped plane"),
+    _float("width", "level-0 px", 1, "width of its box"),
+    _float("height", "level-0 px", 1, "height of its box"),
+    _float("tissue_mm2", "mm2", 4, "area of its tissue"),
+    *_COUNTS,
+    *_LEVEL_OF,
+)
+"""OUT/pieces.csv and the slide's own: a row per piece of tissue."""
+
+CORES: tuple[Column, ...] = (
+    SLIDE,
+    *_ORIGIN,
+    Column("core", "-", "1 and on, in the order of their first pieces" + _UNVALIDATED, "int"),
+    Column("n_levels", "pieces", "pieces that are levels of it" + _UNVALIDATED, "int"),
+    *(
+        Column(
+            column.name,
+            column.unit,
+            column.meaning + "; one seen at several levels counts once, in the class of its largest profile"
+            if column.kind == "int"
+            else column.meaning,
+            column.kind,
+            column.decimals,
+        )
+        for column in _COUNTS
+    ),
+    _VOLUME,
+)
+"""OUT/cores.csv and the slide's own: a row per core; wholly unvalidated."""
+
+PATIENTS: tuple[Column, ...] = (
+    Column(
+        "sum_over",
+        "-",
+        "patient: all slides of the patient; stain: those of one stain. Never add both: they are the same slides",
+    ),
+    Column("patient", "-", PATIENT.meaning),
+    Column("stain", "-", "the one stain; empty in a sum over all of them"),
+    Column("n_slides", "slides", "slides with results", "int"),
+    Column("n_slides_missing", "slides", "further slides: failed, skipped or pending", "int"),
+    _float("tissue_mm2", "mm2", 4, "area of tissue of the slides"),
+    Column("n_pieces", "pieces", "pieces of tissue on the slides", "int"),
+    *_COUNTS[:-2],
+    _float("percent_sclerosed_low", "%", 2, "lower end " + _BY_SLIDE),
+    _float("percent_sclerosed_high", "%", 2, "upper end " + _BY_SLIDE),
+)
+"""OUT/patients.csv: a row per patient, and one per patient and stain."""
+
 TABLES = {
     "summary.csv": (SUMMARY, "a row per slide"),
     "glomeruli.csv": (GLOMERULI, "a row per glomerulus"),
     "circles.csv": (CIRCLES, "a row per detected circle, kept or not"),
+    "pieces.csv": (PIECES, "a row per piece of tissue"),
+    "cores.csv": (
+        CORES,
+        "a row per core, its levels taken together; unvalidated, tried on drawn slides only",
+    ),
+    "patients.csv": (PATIENTS, "a row per patient, and one per patient and stain"),
 }
 
 _INTRODUCTION = """\

@@ -76,6 +76,13 @@ def join_tables(columns: Sequence[Column], tables: Iterable[bytes]) -> bytes:
     return b"".join(joined)
 
 
+def with_cells(columns: Sequence[Column], table: bytes, cells: Mapping[str, str]) -> bytes:
+    """One of our tables with the same text in these columns of every row. Raises AnnotationError as join_tables."""
+    join_tables(columns, [table])
+    rows = csv.DictReader(io.StringIO(table.decode("utf-8"), newline=""), strict=True)
+    return csv_bytes(columns, ({**row, **cells} for row in rows))
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _MUST_QUOTE.search(text) else text
 

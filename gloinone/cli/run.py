@@ -33,7 +33,8 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.argument("out", metavar="OUT", type=_PATH)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
-@click.option("--mpp-csv", type=_PATH, help="Table with columns slide and mpp; goes before what files say.")
+@click.option("--mpp-csv", type=_PATH, help="Table: slide, mpp (before what files say), patient, stain.")
+@click.option("--only-listed", is_flag=True, help="Only the slides of --mpp-csv.")
 @click.option("--min-score", type=float, help="Keep circles from this score on; default: the model's.")
 @click.option(
     "--shape",
@@ -122,6 +123,7 @@ def run_config(source: Path, out: Path, options: dict[str, Any]) -> "RunConfig":
         save=SaveOptions(options["shape"], crops=not options["no_crops"], masks=not options["no_masks"]),
         mpp=options["mpp"],
         mpp_csv=options["mpp_csv"],
+        only_listed=options["only_listed"],
         overwrite=options["overwrite"],
         xml_beside_slide=options["xml_beside_slide"],
         shard=options["shard"],

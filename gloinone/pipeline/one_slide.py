@@ -78,7 +78,7 @@ def analyse_slide(
     with open_slide(task.slide.path, task.name, task.resolution, task.slide.walked) as slide:
         on_open(slide.info)
         logger.info("%s", _describe_slide(slide.info))
-        result = load()(slide, on_tile)
+        result = replace(load()(slide, on_tile), origin=task.origin)
     with contextlib.suppress(OSError):
         if print_input(task.slide.files) != before:
             raise SlideUnreadableError(f"{task.name}: changed while it was read; run again")
@@ -118,7 +118,10 @@ def account_without_result(
     with contextlib.suppress(OSError):
         known = print_input(task.slide.files)
     return Account(
-        status, why, known, summary_row_without_result(task.name, status, why, made_with(task), info)
+        status,
+        why,
+        known,
+        summary_row_without_result(task.name, status, why, made_with(task), info, task.origin),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gloinone.errors import GloInOneError, OutputError, SlideSkippedError
+from gloinone.errors import AnnotationError, GloInOneError, OutputError, SlideSkippedError
 from gloinone.pipeline.atomic import check_writable, reason, remove_abandoned
 from gloinone.pipeline.claims import Claim, Claims
 from gloinone.pipeline.exchange import begin, discard, repair, unfinished_keys
@@ -23,6 +23,7 @@ from gloinone.pipeline.one_slide import (
     ensure_beside,
     settle,
 )
+from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import check_naming, now, record_path, write_record
 from gloinone.pipeline.slide_list import write_list
@@ -208,6 +209,12 @@ class _Run:
                 ensure_beside(task)
             except (OSError, OutputError) as error:
                 logger.warning("%s: no XML beside the slide: %s", task.name, error)
+        try:
+            ensure_origin(task)
+        except (OSError, OutputError, AnnotationError) as error:
+            logger.warning(
+                "%s: patient and stain stay as they were: %s", task.name, words_of(error, self.config)
+            )
         status = verdict.status or "done"
         log_end(task.name, status, verdict.why)
         self._count(task, status, verdict.why)

@@ -16,8 +16,10 @@ from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
 from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideInfo, SlideResult
 from gloinone.slide.crops import stream_crops
+from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.study.on_slide import with_levels
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
     clock = _Clock()
     with clock("tissue"):
         overview = tissue_overview(slide)
+        pieces = find_pieces(overview.tissue, slide.info.mpp * overview.window.downsample)
         picture = _picture(slide, overview)
     with clock("detect"):
         found = stages.detect(slide, overview, on_tile)
@@ -85,7 +88,10 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
             [candidate.detection for candidate, _ in kept],
             (slide.info.width, slide.info.height),
         )
-    glomeruli = _measure(kept, outlines, slide.info)
+    with clock("levels"):
+        placed = place_on_pieces(_measure(kept, outlines, slide.info), pieces, overview.window)
+        measured = measure_pieces(pieces, overview.window, slide.info)
+        glomeruli, levels = with_levels(placed, measured, pieces, overview.window, slide.info.mpp)
     unread = (*found.unread, *(_box(circle) for circle in lost))
     return SlideResult(
         info=slide.info,
@@ -100,6 +106,8 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         subtype_validated=stages.subtype_validated,
         voters=stages.voters,
         seconds=clock.seconds,
+        pieces=levels,
+        piece_map=pieces,
     )
 
 

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI
+from gloinone.annotations.columns import CIRCLES, CORES, GLOMERULI, PIECES
 from gloinone.annotations.csv_text import csv_bytes
 from gloinone.annotations.geojson_write import geojson_bytes
 from gloinone.annotations.imagescope_write import imagescope_bytes
+from gloinone.annotations.piece_tables import core_rows, piece_rows
 from gloinone.annotations.region import OutputShape
 from gloinone.annotations.tables import circle_rows, glomerulus_rows
 from gloinone.pipeline.contact import draw_contact
 from gloinone.pipeline.drawing import jpeg_bytes, png_bytes
 from gloinone.pipeline.label_map import write_label_map
+from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
+from gloinone.pipeline.layout import PIECES as PIECES_CSV
 from gloinone.pipeline.layout import SLIDES, file_stem
 from gloinone.pipeline.overlay import draw_overlay
 from gloinone.records import Glomerulus, SlideResult
@@ -29,6 +32,7 @@ CONTACT = "contact.jpg"
 CROPS = "crops"
 MASKS = "masks"
 LABEL_MAP = "masks.tif"
+PIECE_MAP = "pieces.png"
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,15 @@ def write_slide(folder: Path, result: SlideResult, options: SaveOptions, place: 
         f"{stem}.geojson": geojson_bytes(result, options.shape),
         GLOMERULI_CSV: csv_bytes(GLOMERULI, glomerulus_rows(result, place, options.crops, options.masks)),
         CIRCLES_CSV: csv_bytes(CIRCLES, circle_rows(result)),
+        PIECES_CSV: csv_bytes(PIECES, piece_rows(result)),
+        CORES_CSV: csv_bytes(CORES, core_rows(result)),
         OVERLAY: jpeg_bytes(draw_overlay(result)),
         CONTACT: jpeg_bytes(draw_contact(result)),
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)
+    if result.piece_map is not None:
+        (folder / PIECE_MAP).write_bytes(png_bytes(result.piece_map))
     if options.crops:
         _write_crops(folder / CROPS, result.glomeruli)
     if options.masks:

@@ -36,16 +36,18 @@ def names(columns: object) -> str:
 
 def test_headers_are_those_that_users_were_promised():
     assert names(SUMMARY) == (
-        "slide, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, tissue_read_fraction, "
-        "n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, n_sclerosed, "
-        "percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version"
+        "slide, patient, stain, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, "
+        "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, "
+        "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, n_pieces, "
+        "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, glomeruli_per_mm2, "
+        "diameter_um_median, area_um2_median, volume_um3_weibel_gomez, volume_um3_profile, "
+        "detector, classifier, segmenter, version"
     )
     assert names(GLOMERULI) == (
-        "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
+        "slide, patient, stain, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged, votes"
+        "outline_flagged, votes, piece, core, level, glomerulus_track"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
@@ -78,7 +80,7 @@ def test_summary_counts_the_glomerular_and_only_those(make_result):
     assert float(row["percent_sclerosed_low"]) == pytest.approx(100 * low, abs=0.0051)
     assert float(row["percent_sclerosed_high"]) == pytest.approx(100 * high, abs=0.0051)
     assert row["glomeruli_per_mm2"] == "0.7200"
-    areas = [g.area_um2 for g in make_result(labels).glomeruli[:9]]
+    areas = [g.area_um2 for g in make_result(labels).glomeruli[1:9]]  # the first is at the edge
     assert float(row["area_um2_median"]) == pytest.approx(np.median(areas), abs=0.051)
     assert (row["mpp"], row["mpp_source"], row["width_px"]) == ("0.252700", "file", "40000")
     assert (row["detector"], row["version"]) == ("detector@0123456789ab", "0.1.0")
@@ -88,13 +90,18 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
     row = summary_row(make_result([], tissue_mm2=0.0), MADE_WITH)
     empty = [name for name, text in row.items() if text == ""]
     assert empty == [
+        "patient",
+        "stain",
         "reason",
         "percent_sclerosed",
         "percent_sclerosed_low",
         "percent_sclerosed_high",
+        "percent_sclerosed_piece_mean",
         "glomeruli_per_mm2",
         "diameter_um_median",
         "area_um2_median",
+        "volume_um3_weibel_gomez",
+        "volume_um3_profile",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 

@@ -114,6 +114,16 @@ def test_sizes_are_those_of_the_truth(truth: Truth):
         )
 
 
+def test_pieces_levels_and_tracks_are_found(truth: Truth):
+    result = _analyse(truth, _stages(truth))
+    (piece,) = result.pieces
+    assert (piece.core, piece.level) == (1, 1)
+    assert piece.tissue_mm2 == pytest.approx(truth.tissue_mm2, rel=0.05)
+    assert result.piece_map is not None
+    assert result.piece_map.shape == result.overview.tissue.shape
+    assert [(g.piece, g.track, g.at_edge) for g in result.glomeruli] == [(1, n, False) for n in range(1, 6)]
+
+
 def test_non_glomerular_are_kept_on_request(truth: Truth):
     result = _analyse(truth, replace(_stages(truth), keep_nonglomerular=True, min_score=0.0))
     assert sum(g.label == NONGLOMERULAR for g in result.glomeruli) == 2
