@@ -120,9 +120,14 @@ def _uid(words: Sequence[str]) -> str:
 
 
 def _date_as(source: "Dataset", dataset: "Dataset") -> None:
-    """Dates of the slide in place of today's, so that the same result is the same bytes."""
-    for name in ("Date", "Time"):
-        own = source.get(f"Content{name}") or source.get(f"Study{name}") or ""
+    """Day and time of the slide in place of now, so that the same result is the same bytes; midnight if it has none."""
+    known = {
+        "Date": source.get("ContentDate") or source.get("StudyDate"),
+        "Time": source.get("ContentTime") or source.get("StudyTime") or "000000",
+    }
+    for name, value in known.items():
         for kind in ("Content", "InstanceCreation", "Series"):
-            if f"{kind}{name}" in dataset and own:
-                setattr(dataset, f"{kind}{name}", own)
+            if f"{kind}{name}" in dataset and value:
+                setattr(dataset, f"{kind}{name}", value)
+    for item in dataset.get("ContributingEquipmentSequence", ()):
+        item.pop("ContributionDateTime", None)  # optional

@@ -19,7 +19,7 @@ from gloinone.slide.reader import Slide
 
 FIRST = 0.3
 """Threshold of the first run."""
-CIRCLES = 24
+CIRCLES = 14
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ def _classify(crops: Sequence[Crop]) -> NDArray[np.float64]:
     return np.array(rows)
 
 
-def _segment(
-    crops: Sequence[Crop], detections: Sequence[Detection], size: tuple[int, int]
-) -> list[Outline]:
+def _segment(crops: Sequence[Crop], detections: Sequence[Detection], size: tuple[int, int]) -> list[Outline]:
     outlines = []
     for crop, d in zip(crops, detections, strict=True):
         window = crop.window
