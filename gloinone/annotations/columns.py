@@ -117,7 +117,10 @@ GLOMERULI: tuple[Column, ...] = (
     _float("circularity", "0..1", 4, "4 pi area / perimeter^2 of the outline; 1 for a circle"),
     Column("at_edge", "-", "touches the border of the slide or of what was scanned, so may be cut", "bool"),
     Column(
-        "outline", "-", "mask: from the segmenter; circle: it found nothing, the detected circle stands in"
+        "outline",
+        "-",
+        "mask: from the segmenter; circle: the detected circle stands in, since the segmenter found nothing or, after "
+        "an export, was never asked",
     ),
     _float("mpp", "um/px", 6, "microns per level-0 pixel of the slide"),
     *_CROP_FRAME,

@@ -1,13 +1,12 @@
 """What export writes is what a run with the same options writes; the slides are gone meanwhile."""
 
-import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from folder_fakes import read_rows, tree
-from threshold_method import FIRST, ThresholdMethod, run_at
+from threshold_method import FIRST, ThresholdMethod, comparable, run_at
 
 from gloinone.annotations.geojson import read_geojson
 from gloinone.errors import UsageError
@@ -21,22 +20,6 @@ from gloinone.pipeline.state import read_state
 pytestmark = pytest.mark.usefixtures("unflushed")
 
 EDITED = b"<Annotations><!-- mine --></Annotations>"
-
-
-def comparable(out: Path) -> dict[str, bytes]:
-    """What a run and an export have in common: crops that are kept for later, and what knows of them, aside."""
-    files = {}
-    for name, data in tree(out).items():
-        if "/crops/circle-" in name or name == "runs/export.json":
-            continue
-        if name.endswith("result.json"):
-            data = json.dumps({**json.loads(data), "outlines": None}).encode()
-        if name.endswith("state.json"):
-            state = json.loads(data)
-            outputs = [path for path in state["outputs"] if "crops/circle-" not in path]
-            data = json.dumps({**state, "outputs": outputs}).encode()
-        files[name] = data
-    return files
 
 
 def exported(out: Path, **options: object) -> Exported:

@@ -36,6 +36,7 @@ def test_every_file_is_there(tmp_path: Path) -> None:
     ids = ("G001", "G002", "G003")
     pictures = {f"{kind}/{i}.png" for kind in ("crops", "masks") for i in ids}
     tables = {"a.xml", "a.geojson", "glomeruli.csv", "circles.csv", "overlay.jpg", "contact.jpg"}
+    tables |= {"result.json", "thumbnail.jpg", "tissue.png"}
     assert listing(saved(tmp_path / "all", made_result(3))) == tables | pictures | {"masks.tif"}
     few = saved(tmp_path / "few", made_result(3), SaveOptions(crops=False, masks=False))
     assert listing(few) == tables

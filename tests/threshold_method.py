@@ -1,11 +1,12 @@
 """A method without networks that obeys --min-score and --keep-nonglomerular; its numbers have every digit."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from folder_fakes import config_for
+from folder_fakes import config_for, tree
 from numpy.typing import NDArray
 
 from gloinone.labels import ClassRule
@@ -62,6 +63,22 @@ def run_at(
 ) -> Outcome:
     """A run with these options."""
     return run_folder(config_for(source, out, save=save or SaveOptions()), method or ThresholdMethod())
+
+
+def comparable(out: Path) -> dict[str, bytes]:
+    """What a run and an export have in common: crops that are kept for later, and what knows of them, aside."""
+    files = {}
+    for name, data in tree(out).items():
+        if "/crops/circle-" in name or name == "runs/export.json":
+            continue
+        if name.endswith("result.json"):
+            data = json.dumps({**json.loads(data), "outlines": None}).encode()
+        if name.endswith("state.json"):
+            state = json.loads(data)
+            outputs = [path for path in state["outputs"] if "crops/circle-" not in path]
+            data = json.dumps({**state, "outputs": outputs}).encode()
+        files[name] = data
+    return files
 
 
 def _detect(slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Found:
