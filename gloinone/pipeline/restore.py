@@ -112,7 +112,7 @@ def _read(path: Path) -> bytes:
 
 def _picture(data: bytes, path: Path, mode: int) -> NDArray[np.uint8]:
     """(H, W) or (H, W, 3)."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if pixels is None:
         raise AnnotationError(f"{path}: is damaged; run that slide again with --overwrite")
     return np.asarray(pixels, np.uint8)
