@@ -180,7 +180,8 @@ class Glomerulus:
     """From 1 in reading order, the same in every file."""
     candidate: Candidate
     outline: Outline
-    crop: Pixels
+    crop: Pixels | None
+    """None where the picture was not kept, which happens to what is read back only."""
     area_um2: float
     perimeter_um: float
     diameter_um: float

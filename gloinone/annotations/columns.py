@@ -188,7 +188,10 @@ GLOMERULI: tuple[Column, ...] = (
         "bool",
     ),
     Column(
-        "outline", "-", "mask: from the segmenter; circle: it found nothing, the detected circle stands in"
+        "outline",
+        "-",
+        "mask: from the segmenter; circle: the detected circle stands in, since the segmenter found nothing or, after "
+        "an export, was never asked",
     ),
     _float("mpp", "um/px", 6, "microns per level-0 pixel of the slide"),
     *_CROP_FRAME,

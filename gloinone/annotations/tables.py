@@ -92,7 +92,7 @@ def glomerulus_rows(
             "at_edge": g.at_edge,
             "outline": g.outline.source,
             "mpp": result.info.mpp,
-            "crop": f"{folder}/crops/{g.id}.png" if crops else None,
+            "crop": f"{folder}/crops/{g.id}.png" if crops and g.crop is not None else None,
             "mask": f"{folder}/masks/{g.id}.png" if masks else None,
             "outline_flagged": g.outline.flagged,
             "piece": g.piece,
@@ -106,21 +106,28 @@ def glomerulus_rows(
 
 def circle_rows(result: SlideResult) -> list[Row]:
     """Rows of circles.csv, in the order of the candidates."""
-    ids = _glomerulus_ids(result.candidates, result.glomeruli)
+    kept = by_candidate(result.candidates, result.glomeruli)
     return [
-        make_row(CIRCLES, {**_candidate_values(candidate, result.info), "glomerulus": glomerulus})
-        for candidate, glomerulus in zip(result.candidates, ids, strict=True)
+        make_row(
+            CIRCLES,
+            {
+                **_candidate_values(candidate, result.info),
+                "glomerulus": kept[place].id if place in kept else "",
+            },
+        )
+        for place, candidate in enumerate(result.candidates)
     ]
 
 
-def _glomerulus_ids(candidates: Sequence[Candidate], glomeruli: Sequence[Glomerulus]) -> list[str]:
-    """Id of each candidate that was kept, else empty; equal candidates are told apart by their order."""
-    kept = sorted(glomeruli, key=lambda glomerulus: glomerulus.number)
-    ids = []
-    for candidate in candidates:
-        place = next((i for i, g in enumerate(kept) if g.candidate == candidate), None)
-        ids.append("" if place is None else kept.pop(place).id)
-    return ids
+def by_candidate(candidates: Sequence[Candidate], glomeruli: Sequence[Glomerulus]) -> dict[int, Glomerulus]:
+    """Glomeruli by the place of their candidates; equal candidates are told apart by their order."""
+    left = sorted(glomeruli, key=lambda glomerulus: glomerulus.number)
+    found = {}
+    for place, candidate in enumerate(candidates):
+        at = next((i for i, g in enumerate(left) if g.candidate == candidate), None)
+        if at is not None:
+            found[place] = left.pop(at)
+    return found
 
 
 def _slide_values(info: SlideInfo, made_with: MadeWith) -> dict[str, object]:

@@ -12,6 +12,10 @@ COMMANDS = {
     "inspect": Lazy("gloinone.cli.inspect", "Say what a slide is and what a run would read of it."),
     "doctor": Lazy("gloinone.cli.doctor", "Check that everything the job needs is here."),
     "list": Lazy("gloinone.cli.list", "Write down the slides that shards divide among them."),
+    "export": Lazy("gloinone.cli.export", "Write a finished OUT again: other threshold, shape or format."),
+    "compare": Lazy(
+        "gloinone.cli.compare", "Machine against reader, from files that a pathologist corrected."
+    ),
     "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
 }
 TRAIN = {

@@ -111,10 +111,10 @@ def load_run(
     Raises UsageError or AnnotationError.
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
-    summary = _summary(out)
+    summary = read_summary(out)
     slides: list[ScoredSlide] = []
     without: list[str] = []
-    for name, folder, rows in _results(out, summary, only):
+    for name, folder, rows in results(out, summary, only):
         try:
             path = find_truth(name, truth)
         except AnnotationError:
@@ -148,7 +148,7 @@ def load_run(
     return ScoredRun(tuple(slides), tuple(notes))
 
 
-def _results(
+def results(
     out: Path, summary: Mapping[str, Row], only: frozenset[str]
 ) -> Iterator[tuple[str, Path, list[dict[str, Value]]]]:
     """Name, folder and rows of circles.csv of each slide that has results."""
@@ -170,7 +170,8 @@ def _results(
         raise UsageError(f"{out}: no result of {', '.join(sorted(only - seen))}")
 
 
-def _summary(out: Path) -> dict[str, Row]:
+def read_summary(out: Path) -> dict[str, Row]:
+    """Rows of summary.csv by slide. Raises UsageError where there is none."""
     path = out / "summary.csv"
     if not path.is_file():
         raise UsageError(

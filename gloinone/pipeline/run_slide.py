@@ -153,8 +153,13 @@ def _candidate(
     score = combined_score(det_score, p, stages.score_combination)
     label = classify(p, stages.rule)
     candidate = Candidate(Detection(cx, cy, radius, det_score, votes), p, score, label, crop.window)
-    keep = score >= stages.min_score and (label != NONGLOMERULAR or stages.keep_nonglomerular)
+    keep = is_kept(candidate, stages.min_score, stages.keep_nonglomerular)
     return _Classified(candidate, crop if keep else None)
+
+
+def is_kept(candidate: Candidate, min_score: float, keep_nonglomerular: bool) -> bool:
+    """Whether a circle becomes a row of glomeruli.csv."""
+    return candidate.score >= min_score and (candidate.label != NONGLOMERULAR or keep_nonglomerular)
 
 
 def _measure(

@@ -45,6 +45,7 @@ def test_every_file_is_there(tmp_path: Path) -> None:
         "overlay.jpg",
         "contact.jpg",
     }
+    tables |= {"result.json", "thumbnail.jpg", "tissue.png"}
     assert listing(saved(tmp_path / "all", made_result(3))) == tables | pictures | {"masks.tif"}
     few = saved(tmp_path / "few", made_result(3), SaveOptions(crops=False, masks=False))
     assert listing(few) == tables
