@@ -31,7 +31,7 @@ from gloinone.learning.stains import Basis
 from gloinone.learning.training import MakeOptions, train
 from gloinone.metrics import CircleImage, average_precision, mean_average_precision
 from gloinone.weights.card import Measured, ModelCard
-from gloinone.weights.starting import shipped_model, start, starting_card
+from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 TILE_PX = 768
@@ -48,7 +48,7 @@ class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
     arch: str | None = None
-    """None: that of the model to start from, else resnet34."""
+    """None: that of the weights to start from, else resnet34."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
     references: tuple[Basis, ...] = ()
@@ -61,6 +61,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     """Train, and leave weights.safetensors and card.json in ``config.out``; ``judge`` may be empty."""
     device = pick_device(config.device)
     card = start_card(config, learn, judge)
+    torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     if start(network, network.features, config.init, "detector"):
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
@@ -103,7 +104,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=kept.architecture if kept else new or architecture("resnet34"),
+        architecture=kept.architecture if kept else new or architecture(backbone_name(config.init)),
         edge_px=TILE_PX,
         mean=kept.mean if kept else IMAGENET_MEAN,
         std=kept.std if kept else IMAGENET_STD,
