@@ -1,9 +1,5 @@
-"""Every column of the tables: name, unit, meaning. docs/columns.md is printed from here.
+"""Every column of the tables: name, unit, meaning; docs/columns.md is printed from here (columns_page)."""
 
-Run ``python -m gloinone.annotations.columns > docs/columns.md`` after a change.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,7 +72,6 @@ _CROP = "of the square that was cut out around the circle (the circle's box plus
 
 SUMMARY: tuple[Column, ...] = (
     SLIDE,
-    *_ORIGIN,
     Column(
         "status",
         "-",
@@ -95,6 +90,13 @@ SUMMARY: tuple[Column, ...] = (
     ),
     Column("n_circles", "circles", "circles found down to the detector's floor: rows of circles.csv", "int"),
     *_COUNTS,
+    _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
+    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
+    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli that are not at_edge"),
+    Column("detector", "-", _MODEL),
+    Column("classifier", "-", _MODEL),
+    Column("segmenter", "-", _MODEL),
+    Column("version", "-", "version of gloinone"),
     Column(
         "n_pieces",
         "pieces",
@@ -112,9 +114,6 @@ SUMMARY: tuple[Column, ...] = (
         "n_glomeruli_once",
         "glomeruli of which those seen at several levels of a core count once" + _UNVALIDATED,
     ),
-    _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
-    _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
-    _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli that are not at_edge"),
     _float(
         "volume_um3_weibel_gomez",
         "um3",
@@ -122,10 +121,7 @@ SUMMARY: tuple[Column, ...] = (
         "mean volume of a glomerulus by Weibel and Gomez: 1.38 / 1.1 area_um2_median^1.5" + _UNVALIDATED,
     ),
     _VOLUME,
-    Column("detector", "-", _MODEL),
-    Column("classifier", "-", _MODEL),
-    Column("segmenter", "-", _MODEL),
-    Column("version", "-", "version of gloinone"),
+    *_ORIGIN,
 )
 """OUT/summary.csv: a row per slide."""
 
@@ -167,7 +163,6 @@ _CROP_FRAME = (
 
 GLOMERULI: tuple[Column, ...] = (
     SLIDE,
-    *_ORIGIN,
     Column("id", "-", "G001 and on, top to bottom and left to right; the same in every file of the slide"),
     *_CIRCLE,
     *_PROBABILITIES,
@@ -213,6 +208,7 @@ GLOMERULI: tuple[Column, ...] = (
         "the same number for the same glomerulus at several levels of a core" + _UNVALIDATED,
         "int",
     ),
+    *_ORIGIN,
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 
@@ -228,7 +224,6 @@ CIRCLES: tuple[Column, ...] = (
 
 PIECES: tuple[Column, ...] = (
     SLIDE,
-    *_ORIGIN,
     Column(
         "piece",
         "-",
@@ -242,12 +237,12 @@ PIECES: tuple[Column, ...] = (
     _float("tissue_mm2", "mm2", 4, "area of its tissue"),
     *_COUNTS,
     *_LEVEL_OF,
+    *_ORIGIN,
 )
 """OUT/pieces.csv and the slide's own: a row per piece of tissue."""
 
 CORES: tuple[Column, ...] = (
     SLIDE,
-    *_ORIGIN,
     Column("core", "-", "1 and on, in the order of their first pieces" + _UNVALIDATED, "int"),
     Column("n_levels", "pieces", "pieces that are levels of it" + _UNVALIDATED, "int"),
     *(
@@ -263,6 +258,7 @@ CORES: tuple[Column, ...] = (
         for column in _COUNTS
     ),
     _VOLUME,
+    *_ORIGIN,
 )
 """OUT/cores.csv and the slide's own: a row per core; wholly unvalidated."""
 
@@ -295,44 +291,3 @@ TABLES = {
     ),
     "patients.csv": (PATIENTS, "a row per patient, and one per patient and stain"),
 }
-
-_INTRODUCTION = """\
-# Columns of the tables
-
-Made by `python -m gloinone.annotations.columns > docs/columns.md`; do not edit by hand.
-
-UTF-8, columns parted by commas, decimal point, lines end with LF, decimals fixed. An empty field means
-unknown or not applicable; yes and no are `true` and `false`; percentages run from 0 to 100. Pixels are
-those of the slide's finest level (level 0), counted from the top left corner of the uncropped plane;
-the first pixel covers 0 to 1. Text is quoted where it holds a comma, a quote or a line break, or begins
-with `=`, `+`, `-` or `@`; the quotes belong to the format, not to the text.
-
-In the ImageScope XML a glomerulus carries the text `G012 0.97`: its id, and the probability of the
-class it was given (`p_normal` in the layer normal, `p_obsolescent` in the layer obsolescent, and so on;
-not `p_sclerosed`, which stands in the column Description beside it). Measurements in the QuPath GeoJSON
-have the names and the values of glomeruli.csv. With `--shape ellipse` or `polygon`, XML and GeoJSON
-show the detected circle, and the XML's length and area are the circle's; those in the table and in the
-GeoJSON remain the outline's.
-
-Where several detectors, or the views of `--tta`, had a vote on each circle, the XML's column Description ends
-with `3 of 4 votes`, and the GeoJSON has the measurement `votes` and colours each outline by its share of them,
-from yellow (few) to dark red (all); its class remains its class.
-"""
-
-
-def columns_markdown() -> str:
-    """Text of docs/columns.md."""
-    parts = [_INTRODUCTION]
-    for file_name, (columns, rows) in TABLES.items():
-        parts.append(f"\n## {file_name}: {rows}\n\n{_table(columns)}")
-    return "".join(parts)
-
-
-def _table(columns: Sequence[Column]) -> str:
-    lines = ["| column | unit | meaning |", "|---|---|---|"]
-    lines += [f"| {column.name} | {column.unit} | {column.meaning} |" for column in columns]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(columns_markdown(), end="")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES, columns_markdown
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES
+from gloinone.annotations.columns_page import columns_markdown
 from gloinone.annotations.csv_text import csv_bytes, join_tables, make_row, numbers, parse_table, read_table
 from gloinone.annotations.tables import (
     MadeWith,
@@ -36,18 +37,18 @@ def names(columns: object) -> str:
 
 def test_headers_are_those_that_users_were_promised():
     assert names(SUMMARY) == (
-        "slide, patient, stain, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, "
+        "slide, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, "
         "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, "
-        "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, n_pieces, "
-        "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, volume_um3_weibel_gomez, volume_um3_profile, "
-        "detector, classifier, segmenter, version"
+        "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
+        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
+        "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
+        "patient, stain"
     )
     assert names(GLOMERULI) == (
-        "slide, patient, stain, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
+        "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged, votes, piece, core, level, glomerulus_track"
+        "outline_flagged, votes, piece, core, level, glomerulus_track, patient, stain"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
@@ -90,18 +91,18 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
     row = summary_row(make_result([], tissue_mm2=0.0), MADE_WITH)
     empty = [name for name, text in row.items() if text == ""]
     assert empty == [
-        "patient",
-        "stain",
         "reason",
         "percent_sclerosed",
         "percent_sclerosed_low",
         "percent_sclerosed_high",
-        "percent_sclerosed_piece_mean",
         "glomeruli_per_mm2",
         "diameter_um_median",
         "area_um2_median",
+        "percent_sclerosed_piece_mean",
         "volume_um3_weibel_gomez",
         "volume_um3_profile",
+        "patient",
+        "stain",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 
