@@ -19,6 +19,7 @@ Row = dict[str, str]
 Value = str | int | float | bool | None
 """What a field means; None where it is empty."""
 
+REMADE = "restore the file, or, if another version made it, run these slides again"
 _MUST_QUOTE = re.compile(r'[,"\r\n]|^[=+\-@\s]|\s$')
 
 
@@ -123,7 +124,7 @@ def parse_table(data: bytes, columns: Sequence[Column], where: str) -> list[dict
 def _places(header: Sequence[str], columns: Sequence[Column], where: str) -> list[int]:
     missing = [column.name for column in columns if column.name not in header]
     if missing:
-        hint = "columns are parted by commas" if len(header) == 1 else "restore the file"
+        hint = "columns are parted by commas" if len(header) == 1 else REMADE
         raise AnnotationError(f"{where}: no column {', '.join(missing[:5])}; {hint}")
     return [header.index(column.name) for column in columns]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from gloinone.records import PieceMap
-from gloinone.slide.pieces import pixel_boxes
+from gloinone.slide.pieces import Box, pixel_boxes
 from gloinone.study.registration import Placement, Shape, register
 
 MIN_OVERLAP = 0.92
@@ -18,6 +18,8 @@ MAX_AREA_RATIO = 1.4
 """Pieces that differ more are not tried."""
 MAX_PIECES = 24
 """Of a slide with more nothing is said: every pair is tried, and many pieces are fragments or a tissue array."""
+MAX_EDGE_PX = 512
+"""Larger pieces are thinned out to this, which bounds time and memory."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,10 @@ class Cores:
 
 def find_cores(pieces: PieceMap, um_per_px: float) -> Cores:
     """The cores on a slide, in the order of their first pieces; none if there are too many pieces to say."""
-    shapes = {
-        number: Shape(pieces[top:bottom, left:right] == number, np.array([left, top]) * um_per_px, um_per_px)
-        for number, (left, top, right, bottom) in pixel_boxes(pieces).items()
-    }
-    if len(shapes) > MAX_PIECES:
+    boxes = pixel_boxes(pieces)
+    if len(boxes) > MAX_PIECES:
         return Cores()
+    shapes = {number: _shape(pieces, number, box, um_per_px) for number, box in boxes.items()}
     if len(shapes) < 2:
         return Cores(tuple((number,) for number in shapes))
     placements = {
@@ -60,3 +60,12 @@ def find_cores(pieces: PieceMap, um_per_px: float) -> Cores:
     for number, group in zip(sorted(shapes), groups.tolist(), strict=True):
         members.setdefault(group, []).append(number)
     return Cores(tuple(tuple(own) for own in sorted(members.values())), placements)
+
+
+def _shape(pieces: PieceMap, number: int, box: Box, um_per_px: float) -> Shape:
+    left, top, right, bottom = box
+    step = -(-max(right - left, bottom - top) // MAX_EDGE_PX)
+    mask = pieces[top:bottom:step, left:right:step] == number
+    # the first pixel that is taken lies in the middle of those it stands for
+    corner = np.array([left, top]) + 0.5 - step / 2
+    return Shape(mask, corner * um_per_px, um_per_px * step)

@@ -53,6 +53,14 @@ def test_every_file_is_there(tmp_path: Path) -> None:
     assert [row["crop"] for row in rows] == [row["mask"] for row in rows] == [None] * 3
 
 
+def test_the_map_of_pieces_is_read_back_as_it_was(tmp_path: Path) -> None:
+    result = made_result(0)
+    pieces = np.arange(result.overview.tissue.size, dtype=np.uint32).reshape(result.overview.tissue.shape)
+    pieces = (pieces % 2**16).astype(np.uint16)
+    folder = saved(tmp_path / "a", replace(result, piece_map=pieces))
+    assert (np.asarray(Image.open(folder / "pieces.png")) == pieces).all()
+
+
 def test_numbers_agree_with_an_independent_measurement(tmp_path: Path) -> None:
     result = made_result(6)
     folder = saved(tmp_path / "a", result)

@@ -71,6 +71,21 @@ def test_what_is_on_no_core_is_followed_nowhere() -> None:
     assert follow(np.zeros((0, 3)), np.zeros(0, np.intp), Cores(((1,),))).tolist() == []
 
 
+def test_large_pieces_are_thinned_out_and_stay_in_their_place() -> None:
+    pieces = np.zeros((1800, 1300), np.uint16)
+    pieces[101:702, 50:1253], pieces[1100:1701, 63:1266] = 1, 2
+    placements = find_cores(pieces, UM_PER_PX).placements[1, 2]
+    fixed, moved = (
+        np.array([(x, y) for x in (left, left + 1203) for y in (top, top + 601)]) * UM_PER_PX
+        for left, top in ((50, 101), (63, 1100))
+    )
+    apart = moved_points(placements[0].affine, moved)[:, None] - fixed[None]
+    nearest = np.hypot(*np.moveaxis(apart, 2, 0)).min(axis=1)
+    assert nearest.max() < 6 * UM_PER_PX, (
+        "half a pixel of the 53 um in which shapes are compared, and then some"
+    )
+
+
 def test_one_piece_is_a_core_and_of_too_many_nothing_is_said() -> None:
     one = np.zeros((60, 60), np.uint16)
     one[10:50, 10:50] = 1
