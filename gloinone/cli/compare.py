@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gloinone.cli.errors import verbose_option
-from gloinone.cli.evaluate_options import FILE, FOLDER, PLACE, groups_option, publish
+from gloinone.cli.evaluate_options import FILE, FOLDER, PLACE, publish
 
 
 @click.command(epilog="Example: gloinone compare out/ corrected/ --out agreement/")
@@ -16,7 +16,11 @@ from gloinone.cli.evaluate_options import FILE, FOLDER, PLACE, groups_option, pu
     type=FILE,
     help="CSV with the columns name,class for names that are not ours, e.g. GGS,sclerosed.",
 )
-@groups_option
+@click.option(
+    "--groups",
+    type=FILE,
+    help="CSV with the columns slide and patient, where OUT's tables name no patients: intervals draw patients.",
+)
 @click.option(
     "--out",
     "report",

@@ -120,7 +120,15 @@ def draw_bland_altman(machine: Floats, reader: Floats, name: str) -> bytes:
     for value, style in ((limits.bias, "-"), (limits.low, "--"), (limits.high, "--")):
         if np.isfinite(value):
             axes.axhline(value, color="C1", linestyle=style)
-            axes.annotate(f"{value:.2f}", (1, value), xycoords=("axes fraction", "data"), fontsize=8)
+            axes.annotate(
+                f"{value:.2f}",
+                (1, value),
+                (4, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
     axes.plot(mean, difference, ".", alpha=0.6, markersize=9)
     axes.set_title(f"{limits.n} slides", fontsize=10)
     axes.grid(alpha=0.3)
