@@ -16,6 +16,7 @@ COMMANDS = {
 }
 TRAIN = {
     "check": Lazy("gloinone.cli.train_check", "Check that slides and truth fit together."),
+    "ssl": Lazy("gloinone.cli.train_ssl", "Train a backbone on crops without labels, to start from."),
     "detector": Lazy("gloinone.cli.train_detector", "Train the network that finds glomeruli."),
     "classifier": Lazy("gloinone.cli.train_classifier", "Train the network that names them."),
     "segmenter": Lazy("gloinone.cli.train_segmenter", "Train the network that outlines them."),

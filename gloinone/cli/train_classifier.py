@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gloinone.cli.training_options import patch_options, with_options
+from gloinone.cli.training_options import background_option, patch_options, with_options
 
 
 @click.command(
@@ -20,9 +20,7 @@ from gloinone.cli.training_options import patch_options, with_options
     multiple=True,
     help="OUT of a run on these slides: its false circles are shown as non-glomerular; one per --slides, or -.",
 )
-@click.option(
-    "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
-)
+@background_option
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
 @click.option("--linear", is_flag=True, help="Train the last layer alone: how good the features are.")
 @click.option("--binary", is_flag=True, help="Normal against sclerosed alone; whatever else is left out.")

@@ -38,18 +38,18 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
 
 
 def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
-    """What classifier and segmenter learn from, by the values of ``patch_options``."""
+    """What is learned from crops, by the values of ``patch_options`` or those of them that there are."""
     from gloinone.training.patch_set import CropFolder, SetConfig, patch_set
 
-    labels = one_for_each(options["crops"], options["labels"], "--labels", "--crops")
-    masks = one_for_each(options["crops"], options["masks"], "--masks", "--crops")
+    labels = one_for_each(options["crops"], options.get("labels", ()), "--labels", "--crops")
+    masks = one_for_each(options["crops"], options.get("masks", ()), "--masks", "--crops")
     runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
     config = SetConfig(
         folders=slide_folders(options),
         crops=tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
         leave_out=read_names(options["leave_out"]),
         validation=validation_names(options),
-        test=read_names(options["test"]),
+        test=read_names(options.get("test", ())),
         background=background,
         circles={slides: out for slides, out in zip(options["slides"], runs, strict=True) if out is not None},
     )

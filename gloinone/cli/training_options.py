@@ -71,8 +71,14 @@ _RUN: list[Option] = [
     click.option("--cache", type=_PATH, help="Where what was read is kept; default OUT/cache."),
     click.option("--out", type=_PATH, required=True, help="Folder of the new model."),
 ]
+crops_option: Option = click.option(
+    "--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."
+)
+background_option: Option = click.option(
+    "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
+)
 _PATCHES: list[Option] = [
-    click.option("--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."),
+    crops_option,
     click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
     click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
     click.option("--test", multiple=True, help="As --val, and not used for calibration or choice either."),
@@ -91,7 +97,8 @@ def init_option(model: str) -> Option:
         "--init",
         default=model,
         show_default=True,
-        help="Starting weights: a model's name or folder, a backbone's .safetensors file, or none.",
+        help="Starting weights: a model's name or folder, a backbone's folder (as `train ssl` leaves it) or "
+        ".safetensors file, or none.",
     )
 
 

@@ -31,7 +31,7 @@ from gloinone.learning.stains import Basis
 from gloinone.learning.training import MakeOptions, train
 from gloinone.metrics import CircleImage, average_precision, mean_average_precision
 from gloinone.weights.card import Measured, ModelCard
-from gloinone.weights.starting import shipped_model, start, starting_card
+from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 TILE_PX = 768
@@ -48,7 +48,7 @@ class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
     backbone: str | None = None
-    """None: that of the model to start from, else resnet34."""
+    """None: that of the weights to start from."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
     references: tuple[Basis, ...] = ()
@@ -61,6 +61,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     """Train, and leave weights.safetensors and card.json in ``config.out``; ``judge`` may be empty."""
     device = pick_device(config.device)
     card = start_card(config, learn, judge)
+    torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     if start(network, network.backbone, config.init, "detector"):
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
@@ -97,7 +98,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     """Everything that is known before the training."""
     counts = {s: [c for c in learn if c.source == s] for s in sorted({c.source for c in learn})}
     model, recipe = starting_card(config.init, "detector"), config.recipe
-    ours = architecture(config.backbone or "resnet34", 64)
+    ours = architecture(config.backbone or backbone_name(config.init), 64)
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",

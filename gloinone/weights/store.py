@@ -76,7 +76,10 @@ def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths
     if (given / CARD).is_file():
         found = ModelPaths(given)
         if (actual := read_card(found.card).task) != task:
-            raise WeightsError(f"{given}: holds a {actual}, not a {task}; pass it with --{actual}")
+            mend = (
+                "start a training from it with --init" if actual == "backbone" else f"pass it with --{actual}"
+            )
+            raise WeightsError(f"{given}: holds a {actual}, not a {task}; {mend}")
         return found
     others = []
     for paths in list_models(dirs):
