@@ -60,4 +60,5 @@ def spread(embedding: Tensor) -> Tensor:
     The standard deviation of each dimension times the root of their number, in the mean (section 4.1).
     """
     unit = functional.normalize(embedding.detach(), dim=1)
-    return unit.std(dim=0, correction=0).mean() * float(unit.shape[1]) ** 0.5
+    apart: Tensor = unit.std(dim=0, correction=0).mean() * unit.shape[1] ** 0.5
+    return apart

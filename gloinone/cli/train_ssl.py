@@ -1,5 +1,6 @@
 """`gloinone train ssl`: a backbone from crops without labels, for the other trainings to start from."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +19,12 @@ from gloinone.cli.training_options import (
     epilog="Example: gloinone train ssl --crops crops/ --out models/my-backbone",
 )
 @with_options([crops_option, *slide_options("none"), background_option])
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="CSV of name, label (not looked at) and slide, patient or centre; one per --crops, or -.",
+)
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
 @click.option("--steps", type=int, help="Optimiser steps; default: --epochs.")
 @click.option("--epochs", type=float, default=100.0, show_default=True, help="Passes over the crops.")
