@@ -91,6 +91,14 @@ _PATCHES: list[Option] = [
 ]
 
 
+folds_option: Option = click.option(
+    "--folds",
+    metavar="N|source",
+    help="Cross-validate instead: as many folds, each patient left out once, or each source (folder of slides, centre "
+    "of crops) left out once. Every fold is trained in its own folder of OUT; a table of their scores is written.",
+)
+
+
 def init_option(model: str) -> Option:
     """Where a training starts: the shipped weights unless told otherwise."""
     return click.option(
@@ -120,7 +128,7 @@ def slide_options(model: str) -> list[Option]:
 
 def patch_options(model: str) -> list[Option]:
     """Of the trainings of the second stage, which learn from crops too."""
-    return [*TRUTH_OPTIONS, *_KNOWLEDGE, *_PATCHES, init_option(model), *_RUN]
+    return [*TRUTH_OPTIONS, *_KNOWLEDGE, *_PATCHES, folds_option, init_option(model), *_RUN]
 
 
 def one_for_each(folders: Sequence[Path], given: Sequence[Path], name: str, to: str) -> list[Path | None]:
