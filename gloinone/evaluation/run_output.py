@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gloinone.annotations.class_names import ClassNames
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth
@@ -104,10 +105,12 @@ def load_run(
     only: frozenset[str] = frozenset(),
     groups: Groups | None = None,
     unlabelled: Mapping[str, Floats] | None = None,
+    classes: ClassNames | None = None,
 ) -> ScoredRun:
     """Slides of a finished run that have truth; the notes name all others.
 
     ``only``: names or file stems to take; empty for all. ``unlabelled``: by slide name, (K, 3) circles.
+    ``classes``: what the truth's names mean; None: they are ours.
     Raises UsageError or AnnotationError.
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
@@ -120,7 +123,7 @@ def load_run(
         except AnnotationError:
             without.append(name)
             continue
-        facts, known = summary[name], read_truth(path).scored()
+        facts, known = summary[name], read_truth(path, classes, name).scored()
         slides.append(
             ScoredSlide(
                 name=name,

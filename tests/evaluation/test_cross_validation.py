@@ -126,7 +126,10 @@ def test_folds_of_a_classifier(crops: Path, tmp_path: Path) -> None:
     assert "| all folds pooled | 6 | 12 |" in (tmp_path / "scores.md").read_text("utf-8")
     card = read_card(tmp_path / "without-centre0" / "card.json")
     assert card.split.endswith("test, never trained on: slide0, slide1, slide2")
-    assert card.training_data == ("centre1: normal 2", "centre1: sclerosed 2")  # a fifth of three patients is one
+    assert card.training_data == (
+        "centre1: normal 2",
+        "centre1: sclerosed 2",
+    )  # a fifth of three patients is one
     again = train("classifier", tmp_path, *given, "--folds", "source")
     assert again.output.count("was done before") == 2
     refused = train("classifier", tmp_path / "x", *given, "--folds", "2", "--val", "slide0")
