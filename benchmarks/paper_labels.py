@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -103,6 +102,14 @@ def probe(learn: Set, others: Sequence[Set]) -> list[Floats]:
     return [model.predict_proba(other.features)[:, 1] for other in others]
 
 
+def macro_f1(called: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Mean of both classes' 2 hits / (called + truth); nan where one does not occur."""
+    if truth.all() or not truth.any():
+        return float("nan")
+    both = [2 * (c & t).sum() / (c.sum() + t.sum()) for c, t in ((called, truth), (~called, ~truth))]
+    return float(np.mean(both))
+
+
 def probed(
     inside: Set, outside: Set, folds: Sequence[frozenset[str]], percent: float, plan: Plan
 ) -> list[Cell]:
@@ -127,7 +134,7 @@ def probed(
 
     rows = [
         scored("", lambda i: balanced_accuracy(called[i], truth[i]), pooled.patients),
-        scored("", lambda i: float(f1_score(truth[i], called[i], average="macro")), pooled.patients),
+        scored("", lambda i: macro_f1(called[i], truth[i]), pooled.patients),
         scored("", left_out_auc, outside.patients),
     ]
     return [round(float(np.mean(sizes))), *(v for row in rows for v in _values(row))]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import paper_labels, paper_outlines
-from benchmarks.paper_labels import Plan, Set, draw_labels, label_table, probed
+from benchmarks.paper_labels import Plan, Set, draw_labels, label_table, macro_f1, probed
 from gloinone.errors import UsageError
 from gloinone.training.crop_patches import read_crop_folder
 
@@ -28,6 +28,12 @@ def test_labels_are_drawn_of_either_class() -> None:
     for percent, counts in ((100, (80, 20)), (25, (20, 5)), (1, (1, 1))):
         chosen = draw_labels(is_sclerosed, percent, np.random.default_rng(0))
         assert ((~is_sclerosed[chosen]).sum(), is_sclerosed[chosen].sum()) == counts
+
+
+def test_macro_f1_by_hand() -> None:
+    called, truth = np.array([1, 1, 0, 0, 0]) > 0, np.array([1, 0, 1, 0, 0]) > 0
+    assert macro_f1(called, truth) == pytest.approx((2 / 4 + 4 / 6) / 2)
+    assert np.isnan(macro_f1(called[:1], truth[:1]))
 
 
 def test_what_can_be_told_is_told_and_more_labels_tell_more() -> None:
