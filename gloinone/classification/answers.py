@@ -3,22 +3,22 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gloinone.classification.build import build_classifier
 from gloinone.classification.make import logits_of
 from gloinone.classification.scores import calls_of, class_measures, softmax
 from gloinone.learning.answers import Answers, Measure
+from gloinone.learning.device import pick_device
 from gloinone.learning.patches import Patches
 from gloinone.weights.card import read_card
 from gloinone.weights.store import ModelPaths, load_state
 
 
-def class_answers(folder: Path, patches: Patches, device: torch.device) -> Answers:
+def class_answers(folder: Path, patches: Patches, device: str) -> Answers:
     """Of the model in a folder, as it ships: probabilities (1, 5), and calls (1, 2) by its own rule."""
     card = read_card(ModelPaths(folder).card)
     assert card.class_rule is not None
-    classifier = build_classifier(card, load_state(ModelPaths(folder), card), device)
+    classifier = build_classifier(card, load_state(ModelPaths(folder), card), pick_device(device))
     found = softmax(logits_of(classifier, patches), card.temperature)
     calls = calls_of(found, card.class_rule).astype(np.float64)
     tables = {"probabilities": tuple(found[:, None]), "calls": tuple(calls[:, None])}

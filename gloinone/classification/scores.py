@@ -96,8 +96,8 @@ def class_measures(probabilities: Floats, labels: Sequence[str], calls: NDArray[
     names = np.array(labels)
     is_glomerulus, is_sclerosed = np.isin(names, GLOMERULI), names != NORMAL
     share = sclerosed_share(probabilities)
-    likelier, right = np.maximum(share, 1 - share), (share >= 0.5) == is_sclerosed
     likeliest = np.array(SCLEROSED_KINDS)[probabilities[:, 1:4].argmax(axis=1)]
+    likelier, right = np.maximum(share, 1 - share), (share >= 0.5) == is_sclerosed
     everything, named = np.arange(len(names)), np.flatnonzero(np.isin(names, NAMED))
 
     def auc_of(level: str) -> ScoreOf:

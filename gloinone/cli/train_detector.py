@@ -82,7 +82,6 @@ def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample:
     from gloinone.cli.training_folds import cross_validated
     from gloinone.detection.answers import circle_answers, measures_of
     from gloinone.detection.cases import case_identity, case_origins, part_cases
-    from gloinone.learning.device import pick_device
     from gloinone.learning.holdout import out_of
 
     origins = case_origins(cases)
@@ -91,7 +90,7 @@ def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample:
         rest, test = part_cases(cases, out_of(origins, patients, "--folds"))
         left_out = (*options["leave_out"], *sorted(patients))  # for the card
         _make({**options, "out": folder, "leave_out": left_out}, rest, sample)
-        return circle_answers(folder, test, pick_device(options["device"]))
+        return circle_answers(folder, test, options["device"])
 
     identity = " ".join(case_identity(case) for case in cases)
     cross_validated(options, (origins, identity), learn, measures_of)

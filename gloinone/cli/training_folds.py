@@ -15,8 +15,6 @@ from gloinone.cli.training_options import validation_names
 from gloinone.errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from gloinone.learning.answers import Answers, Measure
     from gloinone.learning.holdout import Origins
     from gloinone.learning.patch_training import PatchSet
@@ -53,7 +51,7 @@ class PatchTraining:
     """Those that it learns from."""
     make: "Callable[[Mapping[str, Any], PatchSet], object]"
     """The training itself, by the values of the options."""
-    answers: "Callable[[Path, Patches, torch.device], Answers]"
+    answers: "Callable[[Path, Patches, str], Answers]"
     """Of the model in a folder."""
     measures: "Callable[[Answers], list[Measure]]"
 
@@ -62,7 +60,6 @@ def cross_validated_patches(options: Mapping[str, Any], background: float, train
     """`cross_validated` of a training that learns from patches."""
     import numpy as np
 
-    from gloinone.learning.device import pick_device
     from gloinone.learning.holdout import out_of
     from gloinone.learning.patch_training import PatchSet, patches_identity
     from gloinone.learning.patches import part_patches, patch_origins, split_patches
@@ -76,7 +73,7 @@ def cross_validated_patches(options: Mapping[str, Any], background: float, train
         rest, test = part_patches(patches, out_of(origins, patients, "--folds"))
         parts = PatchSet(*split_patches(rest, validation_names(options)), test)
         training.make({**options, "out": folder}, parts)
-        return training.answers(folder, test, pick_device(options["device"]))
+        return training.answers(folder, test, options["device"])
 
     identity = patches_identity(PatchSet(patches, nothing, nothing), "folds")
     cross_validated(options, (origins, identity), learn, training.measures)

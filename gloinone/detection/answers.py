@@ -5,26 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gloinone.detection.build import build_detector
 from gloinone.detection.cases import Case
 from gloinone.detection.make import START_FLOOR
 from gloinone.detection.validate import predict_case
 from gloinone.learning.answers import Answers, Measure
+from gloinone.learning.device import pick_device
 from gloinone.metrics import CircleImage, at_threshold, average_precision, mean_average_precision
 from gloinone.weights.card import read_card
 from gloinone.weights.store import ModelPaths, load_state
 
 
-def circle_answers(folder: Path, cases: Sequence[Case], device: torch.device) -> Answers:
+def circle_answers(folder: Path, cases: Sequence[Case], device: str) -> Answers:
     """Of the model in a folder, as it ships: circles and truth, px of each case's picture.
 
     Tables: found (n, 4), true (n, 3), ignored (n, 3), and facts (1, 2): the model's threshold, and whether precision
     can be told.
     """
     card = read_card(ModelPaths(folder).card)
-    detector = build_detector(card, load_state(ModelPaths(folder), card), device)
+    detector = build_detector(card, load_state(ModelPaths(folder), card), pick_device(device))
     detector.config = replace(detector.config, floor=START_FLOOR)  # a higher one would end the curve early
     images = [predict_case(case, detector) for case in cases]
     facts = [np.array([[card.threshold, not case.is_partial]], np.float64) for case in cases]

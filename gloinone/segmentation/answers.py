@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gloinone.learning.answers import Answers, Measure
+from gloinone.learning.device import pick_device
 from gloinone.learning.patches import Patches
 from gloinone.segmentation.build import build_segmenter
 from gloinone.segmentation.scores import dice_of_patches
@@ -13,10 +13,10 @@ from gloinone.weights.card import read_card
 from gloinone.weights.store import ModelPaths, load_state
 
 
-def outline_answers(folder: Path, patches: Patches, device: torch.device) -> Answers:
+def outline_answers(folder: Path, patches: Patches, device: str) -> Answers:
     """Dice (1, 1) of the model in a folder, as it ships."""
     card = read_card(ModelPaths(folder).card)
-    segmenter = build_segmenter(card, load_state(ModelPaths(folder), card), device)
+    segmenter = build_segmenter(card, load_state(ModelPaths(folder), card), pick_device(device))
     dice = dice_of_patches(segmenter, patches).reshape(-1, 1, 1)
     return Answers(patches.groups, patches.labels, {"dice": tuple(dice)})
 
