@@ -13,7 +13,7 @@ import click
 import pytest
 from packaging.requirements import Requirement
 
-from gloinone.cli.main import COMMANDS, EVALUATE, TRAIN, program
+from gloinone.cli.main import COMMANDS, EVALUATE, MODELS, TRAIN, program
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -67,9 +67,10 @@ def _canonical(requirement: str) -> str:
 
 PATHS = [
     (),
-    *((name,) for name in (*COMMANDS, "train", "evaluate")),
+    *((name,) for name in (*COMMANDS, "train", "evaluate", "models")),
     *(("train", name) for name in TRAIN),
     *(("evaluate", name) for name in EVALUATE),
+    *(("models", name) for name in MODELS),
 ]
 every_command = pytest.mark.parametrize("path", PATHS, ids=lambda path: " ".join(path) or "gloinone")
 

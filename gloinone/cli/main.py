@@ -26,6 +26,14 @@ EVALUATE = {
     "classification": Lazy("gloinone.cli.evaluate_classification", "Classes: accuracy, AUC, calibration."),
     "segmentation": Lazy("gloinone.cli.evaluate_segmentation", "Outlines: Dice, IoU, borders, area."),
 }
+MODELS = {
+    "list": Lazy("gloinone.cli.models_list", "List the models that a run could use."),
+    "show": Lazy("gloinone.cli.models_show", "Show all that is known of a model."),
+    "verify": Lazy("gloinone.cli.models_verify", "Compare the weights with the hashes on their cards."),
+    "import": Lazy(
+        "gloinone.cli.models_import", "Make a model of published Glo-In-One or CircleNet weights."
+    ),
+}
 
 
 class Program(ErrorGroup, LazyGroup):
@@ -63,6 +71,14 @@ def evaluate() -> None:
     """Score results against what a person drew.
 
     Example: gloinone evaluate run out/ truth/
+    """
+
+
+@program.group(cls=LazyGroup, lazy=MODELS)
+def models() -> None:
+    """The networks' weights: which there are, what is known of them, and published ones made usable.
+
+    Example: gloinone models list
     """
 
 

@@ -16,7 +16,11 @@ from gloinone.errors import UsageError
     "--complete yes --val patient-07 --out models/detector",
 )
 @with_options(slide_options("detector"))
-@click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
+@click.option(
+    "--arch",
+    help="resnet18, resnet34, resnet50, dla34, dla34-dcn, resnet18-dcn or hourglass; default: as --init, else "
+    "resnet34. Without --init, another network than the shipped one starts from random weights.",
+)
 @click.option(
     "--network-mpp", type=float, help="Microns per pixel of the network; default: as --init, else 2."
 )
@@ -37,7 +41,8 @@ from gloinone.errors import UsageError
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures of tissue in other stains; some training tiles are shown in their colours.",
 )
-def command(**options: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped.
 
     From a whole detector it starts by looking for its own false circles on these slides, and learns from them.
@@ -57,6 +62,10 @@ def command(**options: Any) -> None:
     if not options["slides"]:
         raise UsageError("no slides to train on; give --slides and --truth")
     out, left_out = options["out"], read_names(options["leave_out"])
+    by_default = ctx.get_parameter_source("init") is click.core.ParameterSource.DEFAULT
+    if options["arch"] and by_default and not starts_from(options["init"], options["arch"]):
+        options["init"] = "none"
+        click.echo(f"{options['arch']}: the shipped detector is another network; starts from random weights")
     model = starting_card(options["init"], "detector")
     mpp = options["network_mpp"] or (model.mpp if model else None) or SampleConfig().mpp
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
@@ -76,10 +85,19 @@ def command(**options: Any) -> None:
         init=options["init"],
         device=options["device"],
         licence=options["licence"],
-        backbone=options["backbone"],
+        arch=options["arch"],
         sample=sample,
         best_by=options["best_by"],
         references=reference_stains(options["stains"]) if options["stains"] else (),
         left_out=left_out,
     )
     make_detector(learn, judge, config, click.echo)
+
+
+def starts_from(init: str, arch: str) -> bool:
+    """Whether the model that ``init`` names is a network of that kind."""
+    from gloinone.detection.build import architecture
+    from gloinone.weights.starting import starting_card
+
+    model = starting_card(init, "detector")
+    return model is not None and model.architecture == architecture(arch)

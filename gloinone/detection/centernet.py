@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from gloinone.detection.circlenet import CircleMaps, CircleNetwork, head, heat_head
+from gloinone.detection.circlenet import CircleMaps, CircleNetwork, head, start_with_prior
 from gloinone.learning.backbones import Normalise
 
 
@@ -17,7 +17,7 @@ class PublicCircleNet(CircleNetwork):
     def __init__(self, normalise: Normalise, width: int, hidden: int) -> None:
         super().__init__()
         self.normalise = normalise
-        self.hm = heat_head(width, hidden)
+        self.hm = start_with_prior(head(width, hidden, 1))
         self.cl = head(width, hidden, 1)
         self.reg = head(width, hidden, 2)
 

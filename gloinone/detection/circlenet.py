@@ -46,14 +46,13 @@ def head(width: int, hidden: int, outputs: int) -> nn.Sequential:
     )
 
 
-def heat_head(width: int, hidden: int) -> nn.Sequential:
-    """A head that claims ``PRIOR`` before it is trained."""
-    made = head(width, hidden, 1)
-    last = made[-1]
+def start_with_prior(heat: nn.Sequential) -> nn.Sequential:
+    """The head of the heatmap, made to claim ``PRIOR`` before it is trained."""
+    last = heat[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
     nn.init.constant_(last.bias, math.log(PRIOR / (1 - PRIOR)))
-    return made
+    return heat
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
@@ -89,7 +88,7 @@ class CircleNet(CircleNetwork):
         self.normalise = normalise
         self.backbone = backbone
         self.neck = TopDown(backbone.channels, width)
-        self.heat = heat_head(width, width)
+        self.heat = start_with_prior(head(width, width, 1))
         self.offset = head(width, width, 2)
         self.radius = head(width, width, 1)
 

@@ -33,7 +33,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H/stride, W/stride)."""
         y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + shortcut).relu()
+        out: Tensor = (self.bn2(self.conv2(y)) + shortcut).relu()
+        return out
 
 
 class Root(nn.Module):

@@ -17,7 +17,7 @@ from gloinone.detection.build import (
     detect_config,
 )
 from gloinone.detection.cases import Case
-from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
 from gloinone.detection.mining import mined
 from gloinone.detection.predict import Detector
@@ -47,7 +47,7 @@ Say = Callable[[str], None]
 class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
-    backbone: str | None = None
+    arch: str | None = None
     """None: that of the model to start from, else resnet34."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
@@ -62,7 +62,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     device = pick_device(config.device)
     card = start_card(config, learn, judge)
     network = build_network(card)
-    if start(network, network.backbone, config.init, "detector"):
+    if start(network, network.features, config.init, "detector"):
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
     judge = judged(judge)
     data = DetectorData(
@@ -77,7 +77,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     trained = train(
         network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say
     )
-    assert isinstance(trained, CircleNet)
+    assert isinstance(trained, CircleNetwork)
     images = [predict_case(case, Detector(trained, data.detect, device)) for case in judge]
     card = judged_card(card, images, config, data.recall_at)
     for row in card.measured:
@@ -97,14 +97,16 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     """Everything that is known before the training."""
     counts = {s: [c for c in learn if c.source == s] for s in sorted({c.source for c in learn})}
     model, recipe = starting_card(config.init, "detector"), config.recipe
-    ours = architecture(config.backbone or "resnet34", 64)
+    # Weights keep the input they were trained with; new ones get that of the ImageNet start
+    kept = model if model and config.arch is None else None
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=model.architecture if model and config.backbone is None else ours,
+        architecture=kept.architecture if kept else architecture(config.arch or "resnet34"),
         edge_px=TILE_PX,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=kept.mean if kept else IMAGENET_MEAN,
+        std=kept.std if kept else IMAGENET_STD,
+        channels=kept.channels if kept else "RGB",
         labels=(GLOMERULUS,),
         licence=config.licence,
         training_data=tuple(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, folded, in_core, suppress
 from gloinone.learning.batches import fixed_batches, stack_padded
@@ -68,7 +68,7 @@ class Detected:
 class Detector:
     """A network with its card's numbers on one device."""
 
-    def __init__(self, network: CircleNet, config: DetectConfig, device: torch.device) -> None:
+    def __init__(self, network: CircleNetwork, config: DetectConfig, device: torch.device) -> None:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.device = device

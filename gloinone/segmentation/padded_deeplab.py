@@ -33,5 +33,7 @@ class PaddedDeepLab(nn.Module):
         seen = functional.interpolate(padded, size, mode="bicubic").round().clamp(0, 255)
         classes = self.classifier(self.backbone(self.normalise(seen))["out"]).float()  # (B, 2, size / 8)
         logits = functional.interpolate(classes[:, 1:] - classes[:, :1], size, mode="bilinear")
-        whole = functional.interpolate(logits, (edge + 2 * pad, edge + 2 * pad), mode="bilinear", antialias=True)
+        whole = functional.interpolate(
+            logits, (edge + 2 * pad, edge + 2 * pad), mode="bilinear", antialias=True
+        )
         return whole[..., pad : pad + edge, pad : pad + edge]

@@ -22,10 +22,13 @@ BATCH = 8
 class Segmenter:
     """A trained network with its card, on a device; keeps no state between calls."""
 
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device) -> None:
+    def __init__(
+        self, network: nn.Module, card: ModelCard, device: torch.device, batch_size: int = BATCH
+    ) -> None:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.card = card
         self.device = device
+        self.batch_size = batch_size
         self.config = OutlineConfig() if card.threshold is None else OutlineConfig(threshold=card.threshold)
 
     def segment(
@@ -45,9 +48,10 @@ class Segmenter:
 
     def probabilities(self, pictures: Sequence[Pixels]) -> Iterator[NDArray[np.float32]]:
         """(H, W) of each picture, in its own size."""
-        for batch in fixed_batches(pictures, BATCH):
+        for batch in fixed_batches(pictures, self.batch_size):
             images = stack_padded(
-                [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in batch], BATCH
+                [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in batch],
+                self.batch_size,
             )
             x = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
             with torch.inference_mode(), autocast(self.device):

@@ -33,7 +33,7 @@ def train(slides: Path, out: Path, *more: str) -> Result:
 
 
 def test_a_detector_is_made_and_compared(slides: Path, tmp_path: Path) -> None:
-    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    start = ("--arch", "resnet18", "--complete", "yes")
     result = train(slides, tmp_path / "d", *start)
     assert result.exit_code == 0, result.output
     card = read_card(tmp_path / "d" / "card.json")
