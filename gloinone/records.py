@@ -107,10 +107,12 @@ class Detection:
     cy: float
     radius: float
     score: float
-    """0..1; `det_score` in the tables."""
+    """0..1; `det_score` in the tables. Of several detectors or views the mean of those that found it."""
+    votes: int = 1
+    """How many detectors or views found it."""
 
     def __post_init__(self) -> None:
-        if not (self.radius > 0 and 0 <= self.score <= 1):
+        if not (self.radius > 0 and 0 <= self.score <= 1 and self.votes >= 1):
             raise ValueError(f"not a detection: {self}")
 
 
@@ -219,6 +221,8 @@ class SlideResult:
     """x0, y0, x1, y1 in level-0 px of what could not be read; the overlay hatches it."""
     subtype_validated: bool = False
     """Whether the classifier's card says that pathologists validated the kinds of sclerosis."""
+    voters: int = 1
+    """Detectors, each as often as it has views, that had a vote on every circle."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
 

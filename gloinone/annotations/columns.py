@@ -81,9 +81,17 @@ _CIRCLE = (
     ),
     _float("y", "level-0 px", 2, "centre of the detected circle, from the top border of the uncropped plane"),
     _float("radius", "level-0 px", 2, "radius of the detected circle"),
-    _float("det_score", "0..1", 6, "score of the detector alone"),
+    _float(
+        "det_score", "0..1", 6, "score of the detector alone; of several, the mean of those that found the circle"
+    ),
     _float("score", "0..1", 6, "score after the second stage; ranked by, and cut at the threshold"),
     Column("class", "-", "by the classifier's rule: " + ", ".join(CLASSES)),
+)
+_VOTES = Column(
+    "votes",
+    "detectors or views",
+    "how many detectors, or views of `--tta`, found the circle; 1 where there is but one",
+    "int",
 )
 _PROBABILITIES = (
     *(
@@ -130,6 +138,7 @@ GLOMERULI: tuple[Column, ...] = (
         "or nothing was left: look at it",
         "bool",
     ),
+    _VOTES,
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 
@@ -139,6 +148,7 @@ CIRCLES: tuple[Column, ...] = (
     *_PROBABILITIES,
     Column("glomerulus", "-", "id of the glomerulus that this circle became; empty if it is not one of them"),
     *_CROP_FRAME,
+    _VOTES,
 )
 """The slide's circles.csv: a row per circle down to the detector's floor."""
 
@@ -165,6 +175,10 @@ not `p_sclerosed`, which stands in the column Description beside it). Measuremen
 have the names and the values of glomeruli.csv. With `--shape ellipse` or `polygon`, XML and GeoJSON
 show the detected circle, and the XML's length and area are the circle's; those in the table and in the
 GeoJSON remain the outline's.
+
+Where several detectors, or the views of `--tta`, had a vote on each circle, the XML's column Description ends
+with `3 of 4 votes`, and the GeoJSON has the measurement `votes` and colours each outline by its share of them,
+from yellow (few) to dark red (all); its class remains its class.
 """
 
 

@@ -138,6 +138,7 @@ def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object
         "y": detection.cy,
         "radius": detection.radius,
         "det_score": detection.score,
+        "votes": detection.votes,
         "score": candidate.score,
         "class": candidate.label,
         **dict(zip(PROBABILITY_COLUMNS, candidate.probabilities, strict=True)),

@@ -1,6 +1,6 @@
 """From a model card to the network and the numbers it is used with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -9,6 +9,7 @@ from gloinone.detection.dla_circlenet import DeformableDla, PlainDla
 from gloinone.detection.hourglass import HourglassCircleNet
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.resnet_dcn import DeformableResNet
+from gloinone.detection.views import AS_IT_IS, View
 from gloinone.errors import UsageError, WeightsError
 from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
 from gloinone.weights.card import Architecture, ModelCard
@@ -87,8 +88,13 @@ def detect_config(card: ModelCard) -> DetectConfig:
     )
 
 
-def build_detector(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Detector:
+def build_detector(
+    card: ModelCard,
+    state: dict[str, torch.Tensor],
+    device: torch.device,
+    views: Sequence[View] = (AS_IT_IS,),
+) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = build_network(card)
     fill(network, state, f"card {card.name}")
-    return Detector(network, detect_config(card), device)
+    return Detector(network, detect_config(card), device, views)

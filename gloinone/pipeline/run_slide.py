@@ -34,7 +34,7 @@ class Found(Protocol):
 
     @property
     def circles(self) -> NDArray[np.float64]:
-        """(N, 4) cx, cy, radius (level-0 px), score."""
+        """(N, 4) cx, cy, radius (level-0 px), score; or (N, 5) with the votes of several detectors or views."""
 
     @property
     def unread(self) -> tuple[Core, ...]:
@@ -55,6 +55,8 @@ class Stages:
     min_score: float
     keep_nonglomerular: bool = False
     subtype_validated: bool = False
+    voters: int = 1
+    """Detectors, each as often as it has views."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         notes=_notes(slide.info, overview, found.unread, lost),
         unread=unread,
         subtype_validated=stages.subtype_validated,
+        voters=stages.voters,
         seconds=clock.seconds,
     )
 
 
 def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 4) top to bottom, then left to right, by centre; whole pixels, so that noise does not reorder."""
+    """(N, 4 or more) top to bottom, then left to right, by centre; whole pixels, so that noise does not reorder."""
     return circles[np.lexsort((circles[:, 0], np.floor(circles[:, 1])))]
 
 
@@ -135,12 +138,13 @@ def _classify(
 def _candidate(
     circle: NDArray[np.float64], crop: Crop, row: NDArray[np.float64], stages: Stages
 ) -> _Classified:
-    cx, cy, radius, det_score = (float(v) for v in circle)
+    cx, cy, radius, det_score = (float(v) for v in circle[:4])
+    votes = int(circle[4]) if len(circle) > 4 else 1
     p = tuple(float(v) for v in row)
     assert len(p) == 5
     score = combined_score(det_score, p, stages.score_combination)
     label = classify(p, stages.rule)
-    candidate = Candidate(Detection(cx, cy, radius, det_score), p, score, label, crop.window)
+    candidate = Candidate(Detection(cx, cy, radius, det_score, votes), p, score, label, crop.window)
     keep = score >= stages.min_score and (label != NONGLOMERULAR or stages.keep_nonglomerular)
     return _Classified(candidate, crop if keep else None)
 
