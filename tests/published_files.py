@@ -226,7 +226,10 @@ def beside(state: dict[str, Tensor]) -> dict[str, Any]:
         "state_dict": {f"module.{name}": value for name, value in state.items()},
         "acc": np.float64(0.68),
         "best_f1": np.float64(0.625),
-        "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        "optimizer": {
+            "state": {0: {"momentum_buffer": torch.zeros(3)}},
+            "param_groups": [{"lr": 0.1, "params": [0]}],
+        },
     }
 
 

@@ -82,7 +82,10 @@ _CIRCLE = (
     _float("y", "level-0 px", 2, "centre of the detected circle, from the top border of the uncropped plane"),
     _float("radius", "level-0 px", 2, "radius of the detected circle"),
     _float(
-        "det_score", "0..1", 6, "score of the detector alone; of several, the mean of those that found the circle"
+        "det_score",
+        "0..1",
+        6,
+        "score of the detector alone; of several, the mean of those that found the circle",
     ),
     _float("score", "0..1", 6, "score after the second stage; ranked by, and cut at the threshold"),
     Column("class", "-", "by the classifier's rule: " + ", ".join(CLASSES)),

@@ -73,7 +73,9 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 )
 @click.option("--classifier", metavar="NAME|DIR", help="Another classifier.")
 @click.option("--segmenter", metavar="NAME|DIR", help="Another segmenter.")
-@click.option("--tta", is_flag=True, help="Look at each tile turned and mirrored, too: four views, four votes.")
+@click.option(
+    "--tta", is_flag=True, help="Look at each tile turned and mirrored, too: four views, four votes."
+)
 @click.option(
     "--min-votes",
     type=int,

@@ -1,10 +1,13 @@
-"""Turned and mirrored views of a tile, and circles found in a view brought back to the tile (test-time augmentation)."""
+"""Turned and mirrored views of a tile, and circles found in a view brought back to the tile."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class View:
     turns: int = 0
     mirrored: bool = False
 
-    def of(self, tiles: Tensor) -> Tensor:
+    def of(self, tiles: "Tensor") -> "Tensor":
         """(B, C, H, W) -> the same seen in this way; H and W change places after an odd number of turns."""
         seen = tiles.rot90(self.turns, (2, 3))
         return seen.flip(3) if self.mirrored else seen
@@ -38,4 +41,4 @@ class View:
 
 AS_IT_IS = View()
 TTA_VIEWS = (AS_IT_IS, View(2), View(1, True), View(3, True))
-"""As it is, upside down, and mirrored along both diagonals: half of the eight ways to lay a tile down."""
+"""Of test-time augmentation: as it is, upside down, and mirrored along both diagonals: half of the eight ways to lay a tile down."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS
 from gloinone.pipeline.run_slide import Stages, analyse
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 SECOND_STAGE: tuple[Task, ...] = ("classifier", "segmenter")
-TTA = 4
-"""Views of ``--tta``; detection.views has them."""
 REPORTED = ("name", "sha256", "licence", "training_data", "split", "measured", "not_validated")
 """What run.json and the report say of each model."""
 
@@ -48,14 +47,16 @@ class StagesConfig:
         if len(set(self.detectors)) < len(self.detectors):
             raise UsageError(f"--detector: {', '.join(self.detectors)}: each has one vote; name it once")
         if self.min_votes is not None and not 1 <= self.min_votes <= self.voters:
-            raise UsageError(f"--min-votes {self.min_votes}: there are {self.voters} votes; pass 1 to {self.voters}")
+            raise UsageError(
+                f"--min-votes {self.min_votes}: there are {self.voters} votes; pass 1 to {self.voters}"
+            )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"--min-score {self.min_score:g}: a score lies in 0 to 1, e.g. --min-score 0.3")
 
     @property
     def voters(self) -> int:
         """Detectors, each as often as it has views."""
-        return len(self.detectors) * (TTA if self.tta else 1)
+        return len(self.detectors) * (len(TTA_VIEWS) if self.tta else 1)
 
 
 @dataclass
@@ -141,7 +142,6 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     from gloinone.classification.build import build_classifier
     from gloinone.detection.build import build_detector
     from gloinone.detection.ensemble import Ensemble
-    from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
     from gloinone.detection.voting import VoteConfig
     from gloinone.learning.device import describe_device, pick_device, use_available_threads
     from gloinone.segmentation.build import build_segmenter

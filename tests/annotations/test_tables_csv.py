@@ -45,11 +45,12 @@ def test_headers_are_those_that_users_were_promised():
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged"
+        "outline_flagged, votes"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
-        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp"
+        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp, "
+        "votes"
     )
 
 

@@ -28,7 +28,9 @@ def plain_bit(s: dict[str, Tensor], x: Tensor) -> Tensor:
     def conv(name: str, x: Tensor, stride: int = 1) -> Tensor:
         w = s[f"{name}.weight"]
         flat = w.flatten(1).double()
-        flat = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, unbiased=False, keepdim=True) + 1e-10).sqrt()
+        flat = (flat - flat.mean(1, keepdim=True)) / (
+            flat.var(1, unbiased=False, keepdim=True) + 1e-10
+        ).sqrt()
         return functional.conv2d(x, flat.float().view_as(w), None, stride, w.shape[-1] // 2)
 
     def gn(name: str, x: Tensor) -> Tensor:
@@ -59,13 +61,16 @@ def test_probabilities_are_those_of_the_plain_arithmetic(state: dict[str, Tensor
     card = replace(bit_card(state, OPTIONS), edge_px=64)
     whole = fitted(state, LAYOUTS[0], card, "file")
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    found = build_classifier(card, whole, CPU).probabilities([picture])
-    shown = torch.from_numpy(fit_picture(picture, 64, "RGB").copy()).permute(2, 0, 1)[None] / 255
+    shown = torch.from_numpy(fit_picture(picture, 64, "RGB").copy()).permute(2, 0, 1)[None]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    classifier = build_classifier(card, whole, CPU)
     with torch.inference_mode():
-        logits = plain_bit(state, (shown - mean[:, None, None]) / std[:, None, None])
+        logits = plain_bit(state, (shown / 255 - mean[:, None, None]) / std[:, None, None])
+        ours = classifier.network(shown)
     assert logits.std() > 0.05
-    np.testing.assert_allclose(found, logits.softmax(1).numpy(), atol=2e-3)
+    torch.testing.assert_close(ours, logits, rtol=1e-3, atol=1e-3)
+    found = classifier.probabilities([picture])  # where the processor has it, in bfloat16
+    np.testing.assert_allclose(found, logits.softmax(1).numpy(), atol=0.05)
     assert classify(tuple(found[0]), card.class_rule) == CLASSES[int(logits.argmax())]
 
 
@@ -93,7 +98,12 @@ def test_the_stem_pools_over_zeros() -> None:
 
 def test_the_card_carries_the_published_convention(state: dict[str, Tensor]) -> None:
     card = bit_card(state, OPTIONS)
-    assert (card.edge_px, card.channels, card.labels, card.score_combination) == (224, "RGB", CLASSES, "detector")
+    assert (card.edge_px, card.channels, card.labels, card.score_combination) == (
+        224,
+        "RGB",
+        CLASSES,
+        "detector",
+    )
     assert card.mean == pytest.approx((123.675, 116.28, 103.53))
     assert card.std == pytest.approx((58.395, 57.12, 57.375))
     assert card.class_rule is not None

@@ -220,7 +220,9 @@ def test_colours_are_turned_before_their_mean_is_taken() -> None:
     assert said == pytest.approx([-0.408 / 0.289, -0.447 / 0.274, (1 - 0.470) / 0.278])
 
 
-@pytest.mark.parametrize(("layout", "arch_keys"), list(zip(LAYOUTS, each_layout(), strict=True)), ids=lambda x: "")
+@pytest.mark.parametrize(
+    ("layout", "arch_keys"), list(zip(LAYOUTS, each_layout(), strict=True)), ids=lambda x: ""
+)
 def test_every_layout_fits_its_network(layout: PublishedLayout, arch_keys: tuple[str, Shapes]) -> None:
     arch, keys = arch_keys
     state = {name: torch.empty(shape, device="meta") for name, shape in keys.items()}
