@@ -98,11 +98,12 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     counts = {s: [c for c in learn if c.source == s] for s in sorted({c.source for c in learn})}
     model, recipe = starting_card(config.init, "detector"), config.recipe
     # Weights keep the input they were trained with; new ones get that of the ImageNet start
-    kept = model if model and config.arch is None else None
+    new = None if config.arch is None else architecture(config.arch)
+    kept = model if model and new in (None, model.architecture) else None
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=kept.architecture if kept else architecture(config.arch or "resnet34"),
+        architecture=kept.architecture if kept else new or architecture("resnet34"),
         edge_px=TILE_PX,
         mean=kept.mean if kept else IMAGENET_MEAN,
         std=kept.std if kept else IMAGENET_STD,

@@ -41,4 +41,4 @@ class View:
 
 AS_IT_IS = View()
 TTA_VIEWS = (AS_IT_IS, View(2), View(1, True), View(3, True))
-"""Of test-time augmentation: as it is, upside down, and mirrored along both diagonals: half of the eight ways to lay a tile down."""
+"""Of test-time augmentation: as it is, upside down, and mirrored along both diagonals; half of the eight there are."""

@@ -44,8 +44,6 @@ class StagesConfig:
     """How many detectors or views must find a circle; None: the usual number."""
 
     def __post_init__(self) -> None:
-        if len(set(self.detectors)) < len(self.detectors):
-            raise UsageError(f"--detector: {', '.join(self.detectors)}: each has one vote; name it once")
         if self.min_votes is not None and not 1 <= self.min_votes <= self.voters:
             raise UsageError(
                 f"--min-votes {self.min_votes}: there are {self.voters} votes; pass 1 to {self.voters}"
@@ -75,7 +73,11 @@ class Networks:
         """
         dirs = model_dirs(self.config.models)
         found = [find_model(name, "detector", dirs) for name in self.config.detectors]
-        return tuple(sorted(((p, read_card(p.card)) for p in found), key=lambda pair: pair[1].identity))
+        pairs = sorted(((p, read_card(p.card)) for p in found), key=lambda pair: pair[1].identity)
+        if len({card.sha256 for _, card in pairs}) < len(pairs):
+            names = ", ".join(card.identity for _, card in pairs)
+            raise UsageError(f"--detector: {names}: the same weights twice; each has one vote")
+        return tuple(pairs)
 
     @cached_property
     def paths(self) -> dict[Task, ModelPaths]:

@@ -5,6 +5,7 @@ tensors and plain containers, and beside them numbers of numpy, which the publis
 """
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,13 +46,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(_allowed()):
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it names {named[1]}" if named else "it is damaged, or no file of torch.save"
         raise WeightsError(
-            f"{path}: refused: holds more than tensors and numbers, or is damaged, and nothing of it was executed "
-            f"({_first_line(error)}); save its state_dict alone, with torch.save, where it was trained"
+            f"{path}: refused, and nothing of it was executed: {what}; save the state_dict alone, with torch.save, "
+            "where it was trained"
         ) from error
     except Exception as error:  # whatever a damaged file makes torch's readers stumble over
         raise WeightsError(
-            f"{path}: not a whole file of torch.save ({_first_line(error)}); copy it again"
+            f"{path}: not a whole file of torch.save ({type(error).__name__}); copy it again"
         ) from error
     return _state(data, path)
 
@@ -85,11 +88,3 @@ def _state(data: object, path: Path) -> dict[str, Tensor]:
     if len(state) != len(found):
         raise WeightsError(f"{path}: the same weight stands in it with and without {WRAPPER!r}")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    """The library's words without its advice, which is to load the file unsafely."""
-    text = " ".join(str(error).split())
-    for advice in (" Please file an issue", " In PyTorch 2.6", "Please use `torch.serialization.add_safe"):
-        text = text.partition(advice)[0]
-    return (text.strip() or type(error).__name__)[:200]

@@ -224,11 +224,11 @@ HEADER = csv_bytes(CIRCLES, [])
         (b"", "no column slide"),
         (HEADER.replace(b",", b";"), "parted by commas"),
         (HEADER.replace(b"radius,", b""), "no column radius; restore"),
-        (HEADER + b"a,1\n", "line 2: 2 fields under 19 columns"),
-        (HEADER + b"a,x" + b"," * 17 + b"\n", "line 2, column x: 'x' is not a number"),
-        (HEADER + b"a,inf" + b"," * 17 + b"\n", "line 2, column x: 'inf' is not a number"),
-        (HEADER + b'"a' + b"," * 18 + b"\n", "line"),
-        (HEADER + b"\xff" + b"," * 18 + b"\n", "not UTF-8"),
+        (HEADER + b"a,1\n", "line 2: 2 fields under 20 columns"),
+        (HEADER + b"a,x" + b"," * 18 + b"\n", "line 2, column x: 'x' is not a number"),
+        (HEADER + b"a,inf" + b"," * 18 + b"\n", "line 2, column x: 'inf' is not a number"),
+        (HEADER + b'"a' + b"," * 19 + b"\n", "line"),
+        (HEADER + b"\xff" + b"," * 19 + b"\n", "not UTF-8"),
     ],
 )
 def test_what_is_no_table_of_ours_names_the_place(data, words):

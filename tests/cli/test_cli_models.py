@@ -1,4 +1,4 @@
-"""``gloinone models``: what there is, what is known of it, whether it is whole, and published files made into models."""
+"""``gloinone models``: what there is, what is known of it, if it is whole; published files made into models."""
 
 from pathlib import Path
 

@@ -150,6 +150,20 @@ def test_maps_are_those_of_the_plain_arithmetic(layout: PublishedLayout, keys: S
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.gpu
+def test_a_gpu_says_the_same() -> None:
+    network = imported(LAYOUTS[0], random_state(dla_34()))
+    picture = torch.randint(0, 256, (1, 3, 96, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        here = network(picture)
+        there = network.to("cuda")(picture.to("cuda"))
+        with torch.autocast("cuda", torch.bfloat16):
+            half = network(picture.to("cuda"))
+    for ours, exact, rough in zip(here, there, half, strict=True):
+        torch.testing.assert_close(exact.cpu(), ours, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(rough.float().cpu(), ours, rtol=0.2, atol=0.2)
+
+
 def test_a_deformable_convolution_samples_where_its_offsets_say() -> None:
     torch.manual_seed(0)
     layer = DeformableConv(5, 7)
