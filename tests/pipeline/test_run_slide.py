@@ -98,7 +98,9 @@ def test_votes_of_several_detectors_reach_the_result(truth: Truth):
     several = replace(stages, detect=lambda *_: Known(np.column_stack([said, votes])), voters=3)
     result = _analyse(truth, several)
     assert result.voters == 3
-    found = {(c.detection.cx, c.detection.cy, c.detection.score): c.detection.votes for c in result.candidates}
+    found = {
+        (c.detection.cx, c.detection.cy, c.detection.score): c.detection.votes for c in result.candidates
+    }
     assert found == {(c[0], c[1], c[3]): int(v) for c, v in zip(said, votes, strict=True)}
     assert {g.candidate.detection.votes for g in _analyse(truth, stages).glomeruli} == {1}
 
