@@ -150,7 +150,7 @@ def networks(options: dict[str, Any]) -> "Method":
     """The models; nothing is loaded yet."""
     from gloinone.pipeline.stages import SECOND_STAGE, Networks, StagesConfig
 
-    chosen = {task: options[task] for task in SECOND_STAGE if options[task] is not None}
+    chosen: dict[str, Any] = {task: options[task] for task in SECOND_STAGE if options[task] is not None}
     if options["detector"]:
         chosen["detectors"] = options["detector"]
     return Networks(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gloinone.detection.fuse import Scored
 from gloinone.detection.predict import Core, Detector
 from gloinone.detection.voting import VoteConfig, Voted, vote
 from gloinone.records import Overview
@@ -30,7 +31,8 @@ class Ensemble:
 
     def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Agreed:
         """All circles of a slide; ``on_tile(done, total)`` counts the tiles of all, once they are known."""
-        voters, unread = [], dict[Core, None]()
+        voters: list[Scored] = []
+        unread: dict[Core, None] = {}
         for place, detector in enumerate(self.detectors):
 
             def told(done: int, total: int, before: int = place) -> None:

@@ -123,10 +123,10 @@ def test_a_run_with_published_weights_and_a_vote(tmp_path: Path) -> None:
     files.mkdir()
     found = random_state(dla_34(), 1)
     seen = random_state(resdcn_18(), 2)
-    for state in (found, seen):  # everywhere a faint circle of radius 8 cells, 128 um
-        for head, bias in (("hm", -1.0), ("cl", 8.0), ("reg", 0.5)):
+    for state in (found, seen):  # circles anywhere, all of radius 8 cells, 128 um
+        for head, size in (("cl", 8.0), ("reg", 0.5)):
             state[f"{head}.2.weight"] *= 0.02
-            state[f"{head}.2.bias"].fill_(bias)
+            state[f"{head}.2.bias"].fill_(size)
     named = random_state(bit_r101x1(), 3)
     named["head.conv.bias"] = torch.tensor([9.0, 0, 0, 0, 0])
     outlined = deeplabv3_resnet101(
@@ -146,17 +146,16 @@ def test_a_run_with_published_weights_and_a_vote(tmp_path: Path) -> None:
         card = models / name / "card.json"
         assert published in card.read_text()
         card.write_text(card.read_text().replace(published, small))
-    scene = SceneConfig(600, 450, normal=1, obsolescent=0, solidified=0, disappearing=0, decoys=0, seed=1, mpp=1.5)
+    scene = SceneConfig(
+        600, 450, normal=1, obsolescent=0, solidified=0, disappearing=0, decoys=0, seed=1, mpp=1.5
+    )
     draw_slide(tmp_path / "a.tif", scene)
     run = ["run", str(tmp_path / "a.tif"), "--models", str(models), "--device", "cpu", "--classifier", "c"]
     result = CliRunner().invoke(program, [*run, str(tmp_path / "out"), "--detector", "d", "--segmenter", "s"])
     assert result.exit_code == 0, result.output
     (row,) = read_table(tmp_path / "out" / "summary.csv", SUMMARY)
-    assert [str(row[task]).partition("@")[0] for task in ("detector", "classifier", "segmenter")] == [
-        "d",
-        "c",
-        "s",
-    ]
+    used = [str(row[task]).partition("@")[0] for task in ("detector", "classifier", "segmenter")]
+    assert used == ["d", "c", "s"]
     glomeruli = read_table(tmp_path / "out" / "glomeruli.csv", GLOMERULI)
     assert glomeruli
     assert {g["class"] for g in glomeruli} == {"normal"}
