@@ -32,7 +32,7 @@ class Ensemble:
     def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Agreed:
         """All circles of a slide; ``on_tile(done, total)`` counts the tiles of all, once they are known."""
         voters: list[Scored] = []
-        unread = dict[Core, None]()
+        unread: dict[Core, None] = {}
         for place, detector in enumerate(self.detectors):
 
             def told(done: int, total: int, before: int = place) -> None:

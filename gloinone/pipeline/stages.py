@@ -94,13 +94,14 @@ class Networks:
     @property
     def models(self) -> Mapping[str, str]:
         """detector, classifier, segmenter: name@first 12 of sha256, several detectors joined by +."""
-        identities: dict[str, str] = {task: card.identity for task, card in self.model_cards.items()}
-        return identities | {"detector": " + ".join(card.identity for _, card in self.detectors)}
+        models = {str(task): card.identity for task, card in self.model_cards.items()}
+        models["detector"] = " + ".join(card.identity for _, card in self.detectors)
+        return models
 
     @property
     def cards(self) -> Mapping[str, Mapping[str, object]]:
         """What is reported of each model; further detectors are counted from 2."""
-        cards: dict[str, ModelCard] = dict(self.model_cards.items())
+        cards = {str(task): card for task, card in self.model_cards.items()}
         cards |= {f"detector {n}": card for n, (_, card) in enumerate(self.detectors[1:], start=2)}
         return {task: {name: asdict(card)[name] for name in REPORTED} for task, card in cards.items()}
 

@@ -98,7 +98,7 @@ def test_refused(slides: Path, tmp_path: Path, more: tuple[str, ...], word: str)
 def test_reference_stains_are_pictures_of_tissue(slides: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    start = ("--arch", "resnet18", "--complete", "yes")
     refused = train(slides, tmp_path / "d", *start, "--stains", str(empty))
     assert refused.exit_code == 2
     assert "no picture of stained tissue" in refused.output

@@ -1,6 +1,7 @@
 """The published CircleNets, against the same arithmetic written plainly from a state dict."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +10,18 @@ from published_files import Shapes, dla_34, dlav0_34, each_layout, random_state
 from torch import Tensor
 from torch.nn import functional
 
+from gloinone.detection.build import architecture, build_network
 from gloinone.detection.centernet import DeformableConv, doubling
 from gloinone.detection.circlenet import CircleMaps, CircleNetwork
 from gloinone.detection.decode import decode
 from gloinone.detection.dla import Pair, Stage
 from gloinone.detection.hourglass import Hourglass, HourglassCircleNet
+from gloinone.detection.losses import TargetBatch, circle_loss
 from gloinone.detection.published import BGR_MEAN, BGR_STD, LAYOUTS
+from gloinone.detection.targets import make_targets
+from gloinone.errors import UsageError, WeightsError
 from gloinone.learning.backbones import Normalise
-from gloinone.weights.card import card_from_json, card_to_json
+from gloinone.weights.card import Architecture, card_from_json, card_to_json
 from gloinone.weights.published import ImportOptions, PublishedLayout, fitted
 
 State = dict[str, Tensor]
@@ -226,6 +231,33 @@ def test_radius_offset_and_stride_are_read_from_their_own_maps() -> None:
     cx, cy, radius, score = decode(CircleMaps(heat, maps.offset, maps.radius))[0, 0].tolist()
     assert (cx, cy, radius) == pytest.approx(((20 + 0.25) * 4, (3 + 0.75) * 4, 7.5 * 4))
     assert score == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+
+@pytest.mark.parametrize("arch", ["dla34-dcn", "dla34", "resnet18-dcn"])
+def test_every_architecture_is_trained_through_one_interface(arch: str) -> None:
+    card = replace(LAYOUTS[0].card({}, OPTIONS), architecture=architecture(arch))
+    network = build_network(card).train()
+    targets = make_targets(np.array([[20.0, 30.0, 12.0]]), np.zeros((0, 3)), 64)
+    batch = TargetBatch(
+        torch.from_numpy(targets.heat).expand(2, 1, -1, -1),
+        torch.from_numpy(targets.counts).expand(2, 1, -1, -1),
+        torch.zeros(1, dtype=torch.int64),
+        *(torch.from_numpy(part) for part in (targets.cells, targets.offset, targets.radius)),
+    )
+    circle_loss(network(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)), batch).total.backward()
+    moved = [name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    assert any(name.startswith(("base.", "backbone.")) for name in moved)
+    assert ("dcn" in arch) == any("conv_offset_mask" in name for name in moved)
+    assert next(network.features.parameters()).shape[1] == 3  # the stem: what starting weights are for
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(UsageError, match="known: resnet18, resnet34, resnet50, dla34-dcn"):
+        architecture("vgg")
+    with pytest.raises(WeightsError, match="unknown detector 'vgg'"):
+        build_network(replace(LAYOUTS[0].card({}, OPTIONS), architecture=Architecture("vgg")))
+    with pytest.raises(WeightsError, match="cannot be built"):
+        build_network(replace(LAYOUTS[0].card({}, OPTIONS), architecture=Architecture("dla34")))
 
 
 def test_colours_are_turned_before_their_mean_is_taken() -> None:

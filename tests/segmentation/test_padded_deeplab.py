@@ -48,8 +48,8 @@ def test_the_mask_is_the_likelier_class_of_the_padded_and_enlarged_crop(theirs: 
     shown = cv2.resize(padded, (128, 128), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
     with torch.inference_mode():
         classes = theirs(torch.from_numpy(shown).permute(2, 0, 1)[None])["out"]
-    middle = (classes[0, 1] - classes[0, 0])[16:112, 16:112].median()
-    classes[0, 1] -= middle  # so that there is something of both
+        middle = (classes[0, 1] - classes[0, 0])[16:112, 16:112].median()
+        classes[0, 1] -= middle  # so that there is something of both
     whole = classes.argmax(1)[0].numpy().astype(np.uint8)
     mask = cv2.resize(whole, (96, 96), interpolation=cv2.INTER_NEAREST)[16:80, 16:80]
     assert 0.1 < mask.mean() < 0.9
