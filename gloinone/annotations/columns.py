@@ -1,9 +1,5 @@
-"""Every column of the tables: name, unit, meaning. docs/columns.md is printed from here.
+"""Every column of the tables: name, unit, meaning. docs/columns.md is made from here, by columns_page."""
 
-Run ``python -m gloinone.annotations.columns > docs/columns.md`` after a change.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -279,40 +275,3 @@ TABLES = {
     ),
     "patients.csv": (PATIENTS, "a row per patient, and one per patient and stain"),
 }
-
-_INTRODUCTION = """\
-# Columns of the tables
-
-Made by `python -m gloinone.annotations.columns > docs/columns.md`; do not edit by hand.
-
-UTF-8, columns parted by commas, decimal point, lines end with LF, decimals fixed. An empty field means
-unknown or not applicable; yes and no are `true` and `false`; percentages run from 0 to 100. Pixels are
-those of the slide's finest level (level 0), counted from the top left corner of the uncropped plane;
-the first pixel covers 0 to 1. Text is quoted where it holds a comma, a quote or a line break, or begins
-with `=`, `+`, `-` or `@`; the quotes belong to the format, not to the text.
-
-In the ImageScope XML a glomerulus carries the text `G012 0.97`: its id, and the probability of the
-class it was given (`p_normal` in the layer normal, `p_obsolescent` in the layer obsolescent, and so on;
-not `p_sclerosed`, which stands in the column Description beside it). Measurements in the QuPath GeoJSON
-have the names and the values of glomeruli.csv. With `--shape ellipse` or `polygon`, XML and GeoJSON
-show the detected circle, and the XML's length and area are the circle's; those in the table and in the
-GeoJSON remain the outline's.
-"""
-
-
-def columns_markdown() -> str:
-    """Text of docs/columns.md."""
-    parts = [_INTRODUCTION]
-    for file_name, (columns, rows) in TABLES.items():
-        parts.append(f"\n## {file_name}: {rows}\n\n{_table(columns)}")
-    return "".join(parts)
-
-
-def _table(columns: Sequence[Column]) -> str:
-    lines = ["| column | unit | meaning |", "|---|---|---|"]
-    lines += [f"| {column.name} | {column.unit} | {column.meaning} |" for column in columns]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(columns_markdown(), end="")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES, columns_markdown
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES
+from gloinone.annotations.columns_page import columns_markdown
 from gloinone.annotations.csv_text import csv_bytes, join_tables, make_row, numbers, parse_table, read_table
 from gloinone.annotations.tables import (
     MadeWith,
