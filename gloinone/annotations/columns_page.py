@@ -1,4 +1,4 @@
-"""docs/columns.md, printed from the columns.
+"""Prints docs/columns.md: every table with its columns, their units and meanings.
 
 Run ``python -m gloinone.annotations.columns_page > docs/columns.md`` after a change.
 """
