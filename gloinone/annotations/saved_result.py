@@ -14,7 +14,7 @@ import numpy as np
 from gloinone.annotations.bounded import read_bounded
 from gloinone.errors import AnnotationError
 from gloinone.geometry import ring_mask
-from gloinone.records import Candidate, Detection, Glomerulus, Outline, SlideInfo, SlideResult, Window
+from gloinone.records import Candidate, Detection, Glomerulus, Origin, Outline, SlideInfo, SlideResult, Window
 
 RESULT = "result.json"
 FORMAT = 1
@@ -35,11 +35,13 @@ class SavedResult:
     info: SlideInfo
     overview: Window
     """Of the overview and of tissue.png."""
+    origin: Origin
     tissue_mm2: float
     tissue_read_fraction: float
     notes: tuple[str, ...]
     unread: tuple[tuple[float, float, float, float], ...]
     subtype_validated: bool
+    voters: int
     candidates: tuple[Candidate, ...]
     outlines: Mapping[int, SavedOutline]
     """By the place of the circle among the candidates, from 0."""
@@ -47,10 +49,11 @@ class SavedResult:
 
 def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> bytes:
     """Text of result.json; ``outlined``: by place among the candidates, whatever the segmenter has seen."""
-    plain = ("tissue_mm2", "tissue_read_fraction", "notes", "unread", "subtype_validated")
+    plain = ("tissue_mm2", "tissue_read_fraction", "notes", "unread", "subtype_validated", "voters")
     said = {
         "format": FORMAT,
         "info": asdict(result.info),
+        "origin": asdict(result.origin),
         "overview": asdict(result.overview.window),
         **{name: getattr(result, name) for name in plain},
         "candidates": [asdict(candidate) for candidate in result.candidates],
@@ -91,12 +94,14 @@ def _saved(said: Mapping[str, Any]) -> SavedResult:
     candidates = tuple(_candidate(one) for one in said["candidates"])
     return SavedResult(
         info=_info(said["info"]),
+        origin=Origin(**said["origin"]),
         overview=Window(**said["overview"]),
         tissue_mm2=float(said["tissue_mm2"]),
         tissue_read_fraction=float(said["tissue_read_fraction"]),
         notes=tuple(said["notes"]),
         unread=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in said["unread"]),
         subtype_validated=bool(said["subtype_validated"]),
+        voters=int(said["voters"]),
         candidates=candidates,
         outlines={
             int(one["candidate"]): _outline(one, candidates[one["candidate"]].window)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gloinone.annotations.class_names import ClassNames
 from gloinone.annotations.saved_result import RESULT, read_saved_result
@@ -15,6 +14,8 @@ from gloinone.errors import UsageError
 from gloinone.evaluation.groups import Groups
 from gloinone.evaluation.run_output import Row, read_summary, results, where_complete
 from gloinone.labels import NONGLOMERULAR
+from gloinone.records import PieceMap, Window
+from gloinone.slide.pieces import piece_under
 
 SUFFIXES = (".geojson.gz", ".geojson", ".xml")
 PIECE_MAP = "pieces.png"
@@ -32,20 +33,16 @@ class ReadSlide:
     machine: Sequence[Row]
     """Of circles.csv: kept, not non-glomerular."""
     reader: Truth
-    pieces: NDArray[np.integer] | None
+    pieces: PieceMap | None
     """(H, W) of the whole slide; None where the run did not tell pieces apart."""
 
     def piece(self, x: float, y: float, radius: float) -> str:
-        """Number of the piece that most of a circle's box lies on; empty for none."""
+        """Number of the piece that most of a circle lies on; empty for none."""
         if self.pieces is None:
             return ""
         height, width = self.pieces.shape
-        scale = np.array([width / self.size[0], height / self.size[1]])
-        low = np.maximum(np.floor((np.array([x, y]) - radius) * scale), 0).astype(int)
-        high = np.ceil((np.array([x, y]) + radius) * scale).astype(int)
-        areas = np.bincount(self.pieces[low[1] : high[1], low[0] : high[0]].ravel(), minlength=2)
-        areas[0] = 0
-        return str(areas.argmax()) if areas.any() else ""
+        number = piece_under(x, y, radius, self.pieces, Window(0, 0, *self.size, width, height))
+        return "" if number is None else str(number)
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def _read_slide(
     )
 
 
-def _piece_map(path: Path) -> NDArray[np.integer] | None:
+def _piece_map(path: Path) -> PieceMap | None:
     if not path.is_file():
         return None
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -13,7 +13,7 @@ from gloinone.annotations.csv_text import read_table
 from gloinone.annotations.saved_result import SavedResult, read_saved_result
 from gloinone.errors import AnnotationError
 from gloinone.pipeline.measure import measure_glomerulus
-from gloinone.pipeline.run_slide import is_kept
+from gloinone.pipeline.run_slide import is_kept, on_pieces
 from gloinone.pipeline.save import CIRCLES_CSV, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
 from gloinone.records import Crop, Glomerulus, Overview, SlideResult
 from gloinone.segmentation.outline import circle_outline
@@ -42,16 +42,21 @@ class Restored:
             replace(outlined[place], number=number) if place in outlined else _stand_in(saved, place, number)
             for number, place in enumerate(kept, start=1)
         )
+        placed = on_pieces(glomeruli, self.overview, saved.info)
         return SlideResult(
             info=saved.info,
             overview=self.overview,
             tissue_mm2=saved.tissue_mm2,
             tissue_read_fraction=saved.tissue_read_fraction,
             candidates=saved.candidates,
-            glomeruli=glomeruli,
+            glomeruli=placed.glomeruli,
             notes=saved.notes,
             unread=saved.unread,
             subtype_validated=saved.subtype_validated,
+            voters=saved.voters,
+            pieces=placed.pieces,
+            origin=saved.origin,
+            piece_map=placed.piece_map,
         )
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,18 @@ from gloinone.annotations.imagescope_write import frame_note
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
-from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideInfo, SlideResult
+from gloinone.records import (
+    Candidate,
+    Crop,
+    Detection,
+    Glomerulus,
+    Outline,
+    Overview,
+    Piece,
+    PieceMap,
+    SlideInfo,
+    SlideResult,
+)
 from gloinone.slide.crops import stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
@@ -61,6 +72,14 @@ class Stages:
     """Detectors, each as often as it has views."""
 
 
+class OnPieces(NamedTuple):
+    """Fields of a SlideResult that follow from its tissue and its glomeruli."""
+
+    glomeruli: tuple[Glomerulus, ...]
+    pieces: tuple[Piece, ...]
+    piece_map: PieceMap
+
+
 @dataclass(frozen=True)
 class _Classified:
     """A candidate and, where it is kept, its crop."""
@@ -74,7 +93,6 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
     clock = _Clock()
     with clock("tissue"):
         overview = tissue_overview(slide)
-        pieces = find_pieces(overview.tissue, slide.info.mpp * overview.window.downsample)
         picture = _picture(slide, overview)
     with clock("detect"):
         found = stages.detect(slide, overview, on_tile)
@@ -89,9 +107,7 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
             (slide.info.width, slide.info.height),
         )
     with clock("levels"):
-        placed = place_on_pieces(_measure(kept, outlines, slide.info), pieces, overview.window)
-        measured = measure_pieces(pieces, overview.window, slide.info)
-        glomeruli, levels = with_levels(placed, measured, pieces, overview.window, slide.info.mpp)
+        placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
     unread = (*found.unread, *(_box(circle) for circle in lost))
     return SlideResult(
         info=slide.info,
@@ -100,15 +116,23 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         tissue_mm2=tissue_mm2(overview, slide.info.mpp),
         tissue_read_fraction=read_share(overview, unread),
         candidates=tuple(c.candidate for c in classified),
-        glomeruli=glomeruli,
+        glomeruli=placed.glomeruli,
         notes=_notes(slide.info, overview, found.unread, lost),
         unread=unread,
         subtype_validated=stages.subtype_validated,
         voters=stages.voters,
         seconds=clock.seconds,
-        pieces=levels,
-        piece_map=pieces,
+        pieces=placed.pieces,
+        piece_map=placed.piece_map,
     )
+
+
+def on_pieces(glomeruli: Sequence[Glomerulus], overview: Overview, info: SlideInfo) -> OnPieces:
+    """The glomeruli with the pieces of tissue that they lie on, and the levels and tracks that follow."""
+    pieces = find_pieces(overview.tissue, info.mpp * overview.window.downsample)
+    placed = place_on_pieces(glomeruli, pieces, overview.window)
+    measured = measure_pieces(pieces, overview.window, info)
+    return OnPieces(*with_levels(placed, measured, pieces, overview.window, info.mpp), pieces)
 
 
 def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
