@@ -141,11 +141,13 @@ def test_a_run_with_published_weights_and_a_vote(tmp_path: Path) -> None:
         assert call("import", files / file, "--as", name, "--models", models).exit_code == 0
     assert call("import", files / "classifier_model.pth.tar", "--as", "c", "--models", models).exit_code == 0
     assert call("import", files / "segmentation_model.pth", "--as", "s", "--models", models).exit_code == 0
-    shrunk = (("c", '"edge_px": 224', '"edge_px": 64'), ("s", '"network_px": 512', '"network_px": 128'))
-    for name, published, small in shrunk:  # a tenth of the time
+    eased = [("c", '"edge_px": 224', '"edge_px": 64'), ("s", '"network_px": 512', '"network_px": 128')]
+    # random weights say most at the border of the tile, where no slide is
+    eased += [(name, '"max_per_tile": 100', '"max_per_tile": 2000') for name in "de"]
+    for name, published, instead in eased:
         card = models / name / "card.json"
         assert published in card.read_text()
-        card.write_text(card.read_text().replace(published, small))
+        card.write_text(card.read_text().replace(published, instead))
     scene = SceneConfig(
         600, 450, normal=1, obsolescent=0, solidified=0, disappearing=0, decoys=0, seed=1, mpp=1.5
     )
