@@ -60,6 +60,19 @@ def test_everyone_may_read_it(image: Image) -> None:
     assert image.shell("find /opt /usr/local/bin ! -perm -a=r -o -type d ! -perm -a=x") == ""
 
 
+def test_a_change_of_the_code_makes_small_layers_alone(image: Image) -> None:
+    """The libraries are the base of what comes after, and not a copy that some builders read anew each time."""
+    layout = "{{.Size}} {{.CreatedBy}}"
+    done = image.call("history", "--human=false", "--no-trunc", f"--format={layout}", image.name)
+    layers = [
+        (int(size), made_by) for size, made_by in (line.split(" ", 1) for line in done.stdout.splitlines())
+    ]
+    large = [made_by for size, made_by in layers if size > 300_000_000]
+    assert len(large) == 1
+    assert "pip install" in large[0]
+    assert sum(size for size, _ in layers[: [made_by for _, made_by in layers].index(large[0])]) < 300_000_000
+
+
 def test_its_settings(image: Image) -> None:
     config = image.config
     environment = dict(pair.split("=", 1) for pair in config["Env"])
