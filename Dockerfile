@@ -101,6 +101,8 @@ COPY models /opt/gloinone/models
 COPY LICENSE README.md /opt/gloinone/
 COPY entrypoint.sh /usr/local/bin/renaltool
 COPY gloinone /opt/gloinone/gloinone
+# Before the RUN: of arguments, buildah's cache looks at those of RUN alone, and would keep the name of an older commit.
+ARG COMMIT=unknown
 # Bytecode for what changes most, and the check, as a user without a name, that libraries load and every hash is its
 # card's.
 # A checkout made under a strict umask would be closed to the user of the container.
@@ -110,7 +112,6 @@ RUN chmod 755 /usr/local/bin/renaltool \
  && setpriv --reuid 10001 --regid 10001 --clear-groups gloinone doctor --device cpu \
  && rm -rf /tmp/..?* /tmp/.[!.]* /tmp/*
 
-ARG COMMIT=unknown
 ENV GLOINONE_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="renaltool" \
       org.opencontainers.image.description="Finds, names, outlines and counts every glomerulus in kidney whole-slide images. Research use only." \
