@@ -29,6 +29,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -211,11 +212,8 @@ def stop_at_first_tile(opened: Callable[[], Slide], stages: Stages) -> None:
     def enough(done: int, total: int) -> None:
         raise EnoughError
 
-    with opened() as slide:
-        try:
-            stages.detect(slide, tissue_overview(slide), enough)
-        except EnoughError:
-            return
+    with opened() as slide, suppress(EnoughError):
+        stages.detect(stages.read(slide, tissue_overview(slide)), enough)
 
 
 if __name__ == "__main__":

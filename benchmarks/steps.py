@@ -17,7 +17,7 @@ from gloinone.records import Detection, SlideResult
 from gloinone.slide.crops import read_crops
 from gloinone.slide.reader import Slide
 from gloinone.slide.sampling import choose_level
-from gloinone.slide.stream import stream_tiles
+from gloinone.slide.stream import TileStream
 from gloinone.slide.tiles import TilePlan
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideR
 
     def decode() -> None:
         with slide.reopen() as fresh:  # whose cache is empty
-            for _ in stream_tiles(fresh, plan, READERS, queue):
+            for _ in TileStream(fresh, plan, READERS, queue):
                 pass
 
     decoding, _ = median_of(repeat, decode)
@@ -79,7 +79,7 @@ def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideR
     some = replace(plan, tiles=plan.tiles[::step])
     tiles = [
         PlacedTile(read.pixels, read.window, read.tile.core)
-        for read in stream_tiles(slide, some, READERS, queue)
+        for read in TileStream(slide, some, READERS, queue)
         if read.pixels is not None
     ]
     detecting, _ = median_of(repeat, lambda: subject.detector.circles_of(tiles))

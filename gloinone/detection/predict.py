@@ -17,7 +17,7 @@ from gloinone.learning.batches import fixed_batches, stack_padded
 from gloinone.learning.device import autocast
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
-from gloinone.slide.stream import TileRead, stream_tiles
+from gloinone.slide.stream import TileStream
 from gloinone.slide.tiles import plan_tiles
 
 Core = tuple[float, float, float, float]
@@ -113,24 +113,24 @@ class Detector:
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
         return decode(maps, most)[: len(images)].double().cpu().numpy()
 
-    def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Detected:
-        """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
+    def read(self, slide: Slide, overview: Overview) -> TileStream:
+        """Begin to read what ``detect`` needs of a slide; the caller closes it before the slide."""
         config = self.config
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
+        return TileStream(slide, plan, config.readers, config.readers + 2 * self.batch_size)
+
+    def detect(self, tiles: TileStream, on_tile: Callable[[int, int], None]) -> Detected:
+        """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read. Closes ``tiles``."""
+        info, total = tiles.slide.info, len(tiles.plan.tiles)
         unread: list[Core] = []
 
-        def placed(reads: Iterable[TileRead]) -> Iterator[PlacedTile]:
-            for done, read in enumerate(reads, start=1):
-                on_tile(done, len(plan.tiles))
+        def placed() -> Iterator[PlacedTile]:
+            for done, read in enumerate(tiles, start=1):
+                on_tile(done, total)
                 unread.extend(read.unread)
                 if read.pixels is not None:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
-        reads = stream_tiles(slide, plan, config.readers, config.readers + 2 * self.batch_size)
-        with closing(reads):  # whatever goes wrong, nobody reads on while the caller closes the slide
-            circles = self.circles_of(placed(reads), (slide.info.width, slide.info.height))
-        return Detected(
-            circles=circles,
-            unread=tuple(unread),
-            n_tiles=len(plan.tiles),
-        )
+        with closing(tiles):  # whatever goes wrong, nobody reads on while the caller closes the slide
+            circles = self.circles_of(placed(), (info.width, info.height))
+        return Detected(circles=circles, unread=tuple(unread), n_tiles=total)

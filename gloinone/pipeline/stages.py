@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS
-from gloinone.pipeline.run_slide import Stages, analyse
+from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
-from gloinone.records import SlideResult
 from gloinone.slide.reader import Slide
 from gloinone.weights.card import ModelCard, Task, read_card
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
@@ -93,10 +92,10 @@ class Networks:
             raise WeightsError("the detector's card states no threshold; pass --min-score, e.g. 0.3")
         return threshold
 
-    def load(self) -> Callable[[Slide, Callable[[int, int], None]], SlideResult]:
+    def load(self) -> Callable[[Slide], Begun]:
         """Build and fill the networks on the device. Raises WeightsError, or UsageError for the device."""
         stages, self.device = load_stages(self)
-        return lambda slide, on_tile: analyse(slide, stages, on_tile)
+        return lambda slide: Begun(slide, stages)
 
 
 def load_stages(networks: Networks) -> tuple[Stages, str]:
@@ -123,6 +122,7 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     classifier = build_classifier(cards["classifier"], state("classifier"), device)
     segmenter = build_segmenter(cards["segmenter"], state("segmenter"), device)
     stages = Stages(
+        read=detector.read,
         detect=detector.detect,
         classify=classifier.classify,
         segment=segmenter.segment,
