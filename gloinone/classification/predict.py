@@ -9,8 +9,8 @@ from torch import nn
 
 from gloinone.errors import WeightsError
 from gloinone.labels import CLASSES
-from gloinone.learning.batches import fixed_batches, stack_padded
-from gloinone.learning.device import autocast
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
+from gloinone.learning.device import autocast, to_device
 from gloinone.learning.fit import fit_picture
 from gloinone.records import Crop, Pixels
 from gloinone.weights.card import ModelCard
@@ -42,15 +42,16 @@ class Classifier:
     def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """(N, 5), before the card's temperature: what a calibration needs."""
         rows = [np.empty((0, len(CLASSES)))]
-        for batch in fixed_batches(pictures, BATCH):
-            images = stack_padded(
-                [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in batch], BATCH
-            )
-            x = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode(), autocast(self.device):
-                logits = self.network(x)
-            rows.append(logits[: len(batch)].double().cpu().numpy())
+        rows += [answers_of(self._predict, batch, BATCH) for batch in fixed_batches(pictures, BATCH)]
         return np.concatenate(rows)
+
+    def _predict(self, pictures: list[Pixels], size: int) -> NDArray[np.float64]:
+        """(len(pictures), 5), in a batch of ``size``."""
+        images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
+        x = to_device(stack_padded(images, size), self.device)
+        with torch.inference_mode(), autocast(self.device):
+            logits = self.network(x)
+        return np.asarray(logits[: len(pictures)].double().cpu().numpy())
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gloinone.detection.circlenet import CircleNet
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, folded, in_core, suppress
-from gloinone.learning.batches import fixed_batches, stack_padded
-from gloinone.learning.device import autocast
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
+from gloinone.learning.device import autocast, to_device
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileStream
@@ -81,7 +81,9 @@ class Detector:
         """
         found = [np.zeros((0, 4))]
         for batch in self._batches(tiles):
-            for tile, circles in zip(batch, self._predict([t.pixels for t in batch]), strict=True):
+            images = [tile.pixels for tile in batch]
+            answers = answers_of(self._predict, images, self._batch_size(images[0].shape))
+            for tile, circles in zip(batch, answers, strict=True):
                 circles = circles[circles[:, 3] >= self.config.floor]
                 placed = circles.copy()
                 placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
@@ -103,11 +105,10 @@ class Detector:
         return min(self.batch_size, max(1, as_many_px))
 
     @torch.inference_mode()
-    def _predict(self, images: list[Pixels]) -> NDArray[np.float64]:
-        """(H, W, 3) images of one size -> (len(images), K, 4) circles in tile px."""
-        height, width = shape = images[0].shape[:2]
-        batch = torch.from_numpy(stack_padded(images, self._batch_size(shape))).to(self.device)
-        batch = batch.to(memory_format=torch.channels_last)
+    def _predict(self, images: list[Pixels], size: int) -> NDArray[np.float64]:
+        """(H, W, 3) images of one size, in a batch of ``size`` -> (len(images), K, 4) circles in tile px."""
+        height, width = images[0].shape[:2]
+        batch = to_device(stack_padded(images, size), self.device)
         with autocast(self.device):
             maps = self.network(batch)
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))

@@ -102,11 +102,17 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     """The stages, and the device they run on."""
     from gloinone.classification.build import build_classifier
     from gloinone.detection.build import build_detector
-    from gloinone.learning.device import describe_device, pick_device, use_available_threads
+    from gloinone.learning.device import (
+        describe_device,
+        keep_freed_memory,
+        pick_device,
+        use_available_threads,
+    )
     from gloinone.segmentation.build import build_segmenter
 
     device = pick_device(networks.config.device)
     use_available_threads()
+    keep_freed_memory()
     cards = networks.model_cards
     rule, combination = cards["classifier"].class_rule, cards["classifier"].score_combination
     if rule is None or combination not in SCORE_COMBINATIONS:
