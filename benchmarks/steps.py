@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gloinone.detection.predict import Detector, PlacedTile
-from gloinone.pipeline.run_slide import Stages
-from gloinone.pipeline.stages import Networks
+from benchmarks.subject import Subject
+from gloinone.detection.predict import PlacedTile
 from gloinone.records import Detection, SlideResult
 from gloinone.slide.crops import read_crops
 from gloinone.slide.reader import Slide
@@ -40,16 +39,6 @@ class Alone:
     segment: float
     n_classified: int
     n_segmented: int
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The slide and what works on it."""
-
-    open: Callable[[], Slide]
-    networks: Networks
-    stages: Stages
-    detector: Detector
 
 
 def median_of(repeat: int, action: Callable[[], T]) -> tuple[float, T]:

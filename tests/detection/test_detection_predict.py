@@ -111,7 +111,9 @@ def test_a_result_does_not_depend_on_its_neighbours():
     alone = detector.circles_of(tiles[:1])
     assert len(alone)
     # the fourth tile is alone in its batch, padded with zeros; in reverse order it shares one
-    assert np.array_equal(detector._predict(list(pictures[:1]), 3), detector._predict(list(pictures[:3]), 3)[:1])
+    assert np.array_equal(
+        detector._predict(list(pictures[:1]), 3), detector._predict(list(pictures[:3]), 3)[:1]
+    )
     assert np.array_equal(alone, detector.circles_of(tiles[:1]))
 
 

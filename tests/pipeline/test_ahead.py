@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_the_next_slide_begins_when_the_last_tile_of_this_one_is_read(
     monkeypatch.setattr(method, "analyse", slow)
     assert run(slides, tmp_path / "out", method).exit_status == 0
     at = {words: place for place, words in enumerate(method.told)}
-    for now, later in zip(SLIDES, SLIDES[1:], strict=False):
+    for now, later in pairwise(SLIDES):
         assert at[f"networks {now}"] < at[f"begin {later}"] < at[f"made {now}"] < at[f"networks {later}"]
     assert len(method.told) == 4 * len(SLIDES), "each is begun once and closed once"
 
@@ -148,14 +149,13 @@ def test_a_slide_that_another_run_took_meanwhile_is_left_to_it(
 
 def test_each_log_has_its_own_slide_only() -> None:
     logger = logging.getLogger("gloinone.test")
-    with SlideLog() as one, SlideLog() as other:
-        with one.here():
-            logger.warning("of one")
-            thread = threading.Thread(target=logger.warning, args=("of nobody",))
-            thread.start()
-            thread.join()
-            with other.here():
-                logger.warning("of the other")
-            logger.warning("of one again")
+    with SlideLog() as one, SlideLog() as other, one.here():
+        logger.warning("of one")
+        thread = threading.Thread(target=logger.warning, args=("of nobody",))
+        thread.start()
+        thread.join()
+        with other.here():
+            logger.warning("of the other")
+        logger.warning("of one again")
     assert [line.split("WARNING ")[1] for line in one.lines] == ["of one", "of one again"]
     assert [line.split("WARNING ")[1] for line in other.lines] == ["of the other"]
