@@ -50,7 +50,8 @@ class Agreement:
 def plain_arithmetic() -> Iterator[None]:
     """Float32 and batches of one on a processor, within the ``with`` block."""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(gloinone.learning.device, "has_fast_bf16", lambda: False))
+        device = gloinone.learning.device
+        stack.enter_context(mock.patch.object(device, "has_fast_bf16", return_value=False))
         for module in (gloinone.classification.predict, gloinone.segmentation.predict):
             stack.enter_context(mock.patch.object(module, "BATCH", 1))
         yield

@@ -27,11 +27,13 @@ The lines it prints; times are medians of --repeat, with the networks loaded, un
 import argparse
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -143,15 +145,18 @@ class Ends(Silent):
 
 def run_over_copies(subject: Subject, jobs: int) -> list[float]:
     """Seconds from the beginning of a run until each of its slides was in place."""
+    slide, resolution = subject.slide.path, subject.resolution
     with TemporaryDirectory() as folder:
-        source = Path(folder) / "in"
+        source, table = Path(folder) / "in", Path(folder) / "mpp.csv"
         source.mkdir()
-        suffix = subject.slide.path.suffix
-        for number in range(jobs):
-            (source / f"{number}{suffix}").symlink_to(subject.slide.path.resolve())
+        names = [f"{number}{slide.suffix}" for number in range(jobs)]
+        for name in names:  # a link to what is there already would be the same slide
+            (shutil.copytree if slide.is_dir() else shutil.copy)(slide, source / name)
+        table.write_text("slide,mpp\n" + "".join(f"{name},{resolution.mpp}\n" for name in names))
+        config = RunConfig(source, Path(folder) / "out", mpp=resolution.mpp)
         ends = Ends()
         run_folder(
-            RunConfig(source, Path(folder) / "out", mpp=subject.resolution.mpp), subject.networks, ends
+            replace(config, mpp_csv=table) if resolution.source == "csv" else config, subject.networks, ends
         )
     return ends.seconds
 
