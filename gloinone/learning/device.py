@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from gloinone.cores import available_cores
 from gloinone.errors import UsageError
 
-_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -3, -1, -8
 """Of glibc's malloc.h."""
+_ARENAS = 2
+"""Pools of memory, which threads share: each keeps what it once had."""
 _KEPT_BYTES = 2**30
 _CPU_INFO = Path("/proc/cpuinfo")
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
@@ -85,6 +87,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def to_device(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
