@@ -80,8 +80,8 @@ def keep_freed_memory() -> None:
     """Tell glibc to hand freed memory out again rather than back to the system.
 
     By default each large map of a network comes from the system and goes back to it, and the system clears every
-    page of it: 0.6 of 7.9 s of processor time in the detector, 0.2 of 7.5 s with this. Other C libraries are left
-    as they are.
+    page of it: a run on a section of 146 megapixels took 4.7 s of system time, and takes 2.2. Other C libraries are
+    left as they are.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
