@@ -50,4 +50,4 @@ def test_the_grid_of_the_peers_leaves_glass_out() -> None:
     tissue[5:8, 41:44] = True
     overview = Overview(Window(0, 0, 8000, 5000, 80, 50), np.zeros((50, 80, 3), np.uint8), tissue)
     assert grid_over_tissue(overview, 1000.0).tolist() == [[4000, 0]]
-    assert len(grid_over_tissue(overview, 400.0)) == 2 * 2 - 2
+    assert len(grid_over_tissue(overview, 200.0)) == 4
