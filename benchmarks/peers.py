@@ -9,7 +9,7 @@ read as their own programs do (WSInfer from level 0, TIAToolbox from the nearest
 come by default (32); ours is what `gloinone run` does up to the circles, with the overlap that it needs. No network is
 loaded within the time. The lines it prints, one for each program:
 
-  NAME: S s, A mm2 through the network, T s per 100 mm2
+  NAME: S s, A mm2 of the grid, T s per 100 mm2
 """
 
 import argparse
@@ -67,12 +67,12 @@ def ours(subject: Subject) -> float:
     return time.monotonic() - start
 
 
-def peer(name: str, python: Path, job: Path) -> float:
-    """Seconds, as the program in the other environment measures them."""
+def peer(name: str, python: Path, job: Path) -> float | None:
+    """Seconds, as the program in the other environment measures them; None where it ends with an error."""
     command = [str(python), str(HERE / f"peer_{name}.py"), str(job)]
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    said = subprocess.run(command, check=True, env=env, stdout=subprocess.PIPE, text=True).stdout
-    return float(said.splitlines()[-1])
+    ended = subprocess.run(command, check=False, env=env, stdout=subprocess.PIPE, text=True)
+    return float(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,14 +112,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         job.write_text(json.dumps(said))
         ours(subject)  # the first one is not timed
-        seconds = {"gloinone": ours(subject)}
+        tell("gloinone", ours(subject), area)
         for name in PEERS:
             if (python := getattr(given, name)) is not None:
-                seconds[name] = peer(name, python, job)
-    for name, took in seconds.items():
+                tell(name, peer(name, python, job), area)
+
+
+def tell(name: str, seconds: float | None, area_mm2: float) -> None:
+    """A line, at once: the next program may take long."""
+    if seconds is None:
         print(
-            f"{name}: {took:.1f} s, {area:.1f} mm2 through the network, {took / area * 100:.0f} s per 100 mm2"
+            f"{name}: does not run in the environment that was named; its own words stand above", flush=True
         )
+        return
+    per_area = seconds / area_mm2 * 100
+    print(
+        f"{name}: {seconds:.1f} s, {area_mm2:.1f} mm2 of the grid, {per_area:.0f} s per 100 mm2", flush=True
+    )
 
 
 if __name__ == "__main__":
