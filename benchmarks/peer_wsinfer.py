@@ -1,5 +1,7 @@
 """Runs in an environment with WSInfer: its reading, its transform and its loop over batches. Prints seconds.
 
+WSInfer 0.6.1 imports what zarr 3 no longer has: install "zarr<3" into that environment.
+
 Example: python benchmarks/peer_wsinfer.py job.json    (written by benchmarks.peers)
 """
 
