@@ -22,9 +22,9 @@ from unittest import mock
 import numpy as np
 import shapely
 
-import gloinone.classification.predict
+import gloinone.classification.build
 import gloinone.learning.device
-import gloinone.segmentation.predict
+import gloinone.segmentation.build
 from benchmarks.subject import add_slide_options, subject_of
 from gloinone.geometry import circle_iou
 from gloinone.pipeline.run_slide import Stages, analyse
@@ -48,11 +48,11 @@ class Agreement:
 
 @contextmanager
 def plain_arithmetic() -> Iterator[None]:
-    """Float32 and batches of one on a processor, within the ``with`` block."""
+    """Float32, and batches of one of what is built, on a processor, within the ``with`` block."""
     with ExitStack() as stack:
         device = gloinone.learning.device
         stack.enter_context(mock.patch.object(device, "has_fast_bf16", return_value=False))
-        for module in (gloinone.classification.predict, gloinone.segmentation.predict):
+        for module in (gloinone.classification.build, gloinone.segmentation.build):
             stack.enter_context(mock.patch.object(module, "BATCH", 1))
         yield
 
@@ -108,11 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add_slide_options(parser)
     parser.set_defaults(device="cpu")
-    subject = subject_of(parser.parse_args(arguments))
+    given = parser.parse_args(arguments)
+    subject = subject_of(given)
     with subject.open() as slide:
         fast, fast_s = timed(slide, subject.stages)
         with plain_arithmetic():
-            plain, plain_s = timed(slide, subject.stages)
+            plain, plain_s = timed(slide, subject_of(given).stages)
     found = compare(fast, plain)
     print(f"{slide.info.name}: {len(fast.glomeruli)} glomeruli fast, {len(plain.glomeruli)} plain")
     print(f"same circles: {found.circles:.4f} of {found.n}")

@@ -62,8 +62,8 @@ def subject_of(given: argparse.Namespace) -> Subject:
     resolution = resolution_of(found.name, given.mpp, given.mpp_csv)
     networks = Loaded(StagesConfig(device=given.device, models=tuple(given.models)))
     stages, networks.device = load_stages(networks)
-    card = networks.model_cards["detector"]
-    state = load_state(networks.paths["detector"], card)
+    (paths, card), *_ = networks.detectors
+    state = load_state(paths, card)
     detector = build_detector(card, state, pick_device(given.device))
     networks.stages = replace(stages, read=detector.read, detect=detector.detect)
     return Subject(found, resolution, networks, networks.stages, detector)

@@ -65,11 +65,17 @@ slides=$(realpath -- "${places[0]}")
 out=$(realpath -- "${places[1]}")
 here=$(dirname -- "$(realpath -- "$0")")
 
-# The list of slides needs the key of the pseudonyms too.
-key=() before=''
+# The list of slides needs the key of the pseudonyms and the slides of --only-listed too.
+key=() only=() before=''
 for option in "${run_options[@]}"; do
-  case "$option" in --pseudonyms=*) key=(--pseudonyms "${option#*=}") ;; esac
-  [ "$before" != --pseudonyms ] || key=(--pseudonyms "$option")
+  case "$option" in
+    --pseudonyms=*) key=(--pseudonyms "${option#*=}") ;;
+    --only-listed | --mpp-csv=*) only+=("$option") ;;
+  esac
+  case "$before" in
+    --pseudonyms) key=(--pseudonyms "$option") ;;
+    --mpp-csv) only+=(--mpp-csv "$option") ;;
+  esac
   before=$option
 done
 
@@ -93,7 +99,7 @@ else
   command+=("$(realpath -- "$sif")")
 fi
 
-"${command[@]}" list "$slides" "$out" "${key[@]}"
+"${command[@]}" list "$slides" "$out" "${key[@]}" "${only[@]}"
 n_slides=$(wc -l <"$out/slides.txt")
 longest=$(scontrol show config | awk '$1 == "MaxArraySize" { print $3 }')
 longest=${longest:-1001}

@@ -136,3 +136,23 @@ def wilson_interval(hits: int, total: int, z: float = 1.959963984540054) -> tupl
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = z / (1 + z2 / total) * np.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def weibel_gomez_um3(area_um2: float) -> float:
+    """Mean volume of glomeruli that random sections cut to this area, um2: 1.38 for spheres, 1.1 for their spread.
+
+    Weibel and Gomez 1962, with the coefficients usual for glomeruli.
+
+    >>> round(weibel_gomez_um3(20_000) / 1e6, 2)
+    3.55
+    """
+    return float(1.38 / 1.1 * area_um2**1.5)
+
+
+def sphere_um3(area_um2: float) -> float:
+    """Volume of a sphere that was cut through its middle, by the area of the cut, um2.
+
+    >>> round(sphere_um3(np.pi * 100**2) / (4 / 3 * np.pi * 100**3), 6)
+    1.0
+    """
+    return float(4 / (3 * np.sqrt(np.pi)) * area_um2**1.5)

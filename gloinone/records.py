@@ -19,12 +19,25 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
 """(H, W)."""
+PieceMap = NDArray[np.uint16]
+"""(H, W) number of the piece that a pixel of tissue belongs to; 0 beside tissue and in crumbs of it."""
 
 MppSource = Literal["csv", "file", "option"]
 Status = Literal["done", "partial", "failed", "skipped"]
 RowStatus = Status | Literal["pending"]
 """Of a row in summary.csv: a slide that is listed may have none of its own yet."""
 OutlineSource = Literal["mask", "circle"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the user says a slide is of; empty where nothing is said."""
+
+    patient: str = ""
+    stain: str = ""
+
+
+UNSAID = Origin()
 
 
 @dataclass(frozen=True)
@@ -107,10 +120,12 @@ class Detection:
     cy: float
     radius: float
     score: float
-    """0..1; `det_score` in the tables."""
+    """0..1; `det_score` in the tables. Of several detectors or views the mean of those that found it."""
+    votes: int = 1
+    """How many detectors or views found it."""
 
     def __post_init__(self) -> None:
-        if not (self.radius > 0 and 0 <= self.score <= 1):
+        if not (self.radius > 0 and 0 <= self.score <= 1 and self.votes >= 1):
             raise ValueError(f"not a detection: {self}")
 
 
@@ -165,7 +180,8 @@ class Glomerulus:
     """From 1 in reading order, the same in every file."""
     candidate: Candidate
     outline: Outline
-    crop: Pixels
+    crop: Pixels | None
+    """None where the picture was not kept, which happens to what is read back only."""
     area_um2: float
     perimeter_um: float
     diameter_um: float
@@ -173,7 +189,11 @@ class Glomerulus:
     circularity: float
     """4 pi area / perimeter^2; 1 for a circle."""
     at_edge: bool
-    """Touches the border of the slide or of what was scanned."""
+    """Touches the border of the slide, of what was scanned or of its piece of tissue."""
+    piece: int | None = None
+    """Number of the piece of tissue it lies on; None on crumbs of tissue."""
+    track: int | None = None
+    """The same for the same glomerulus at every level of a core, from 1; None where nobody looked."""
 
     @property
     def id(self) -> str:
@@ -200,6 +220,27 @@ class Overview:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Tissue that lies apart from other tissue: a section, or one level of a core."""
+
+    number: int
+    """From 1 in reading order."""
+    x: float
+    """Left of its box, level-0 px."""
+    y: float
+    """Top of its box, level-0 px."""
+    width: float
+    """Level-0 px."""
+    height: float
+    """Level-0 px."""
+    tissue_mm2: float
+    core: int | None = None
+    """Number of the core that it is a level of, from 1; None on a slide of too many pieces to say."""
+    level: int | None = None
+    """Which, from 1, in reading order."""
+
+
+@dataclass(frozen=True)
 class SlideResult:
     """All that is known of one slide after the job; every output file is made from this."""
 
@@ -219,8 +260,15 @@ class SlideResult:
     """x0, y0, x1, y1 in level-0 px of what could not be read; the overlay hatches it."""
     subtype_validated: bool = False
     """Whether the classifier's card says that pathologists validated the kinds of sclerosis."""
+    voters: int = 1
+    """Detectors, each as often as it has views, that had a vote on every circle."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
+    pieces: tuple[Piece, ...] = ()
+    """By number."""
+    origin: Origin = UNSAID
+    piece_map: PieceMap | None = None
+    """In the overview's frame; None: nobody looked for pieces."""
 
     @property
     def status(self) -> Status:

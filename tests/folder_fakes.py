@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from gloinone.annotations.columns import GLOMERULI, SUMMARY
+from gloinone.annotations.columns import TABLES
 from gloinone.annotations.csv_text import read_table
 from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import NORMAL, OBSOLESCENT
@@ -27,7 +27,17 @@ from gloinone.pipeline.progress import Silent
 from gloinone.pipeline.run_folder import Outcome, run_folder
 from gloinone.pipeline.state import Json
 from gloinone.pipeline.tasks import Analyse, RunConfig, Shard
-from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideResult, Window
+from gloinone.records import (
+    Candidate,
+    Crop,
+    Detection,
+    Glomerulus,
+    Outline,
+    Overview,
+    Piece,
+    SlideResult,
+    Window,
+)
 from gloinone.slide.reader import Slide
 
 EDGE_PX = 512
@@ -97,9 +107,17 @@ def fake_result(slide: Slide) -> SlideResult:
     digest = hashlib.sha256(info.name.encode()).digest()
     glomeruli = tuple(_glomerulus(slide, i + 1, digest[i]) for i in range(1 + digest[9] % 4))
     read = slide.overview(8.0)
-    overview = Overview(read.window, read.pixels, np.ones(read.pixels.shape[:2], np.bool_))
+    tissue = np.ones(read.pixels.shape[:2], np.bool_)
     return SlideResult(
-        info, overview, 0.0655, 1.0, tuple(g.candidate for g in glomeruli), glomeruli, seconds={"detect": 0.1}
+        info,
+        Overview(read.window, read.pixels, tissue),
+        0.0655,
+        1.0,
+        tuple(g.candidate for g in glomeruli),
+        tuple(replace(g, piece=1) for g in glomeruli),
+        seconds={"detect": 0.1},
+        pieces=(Piece(1, 0, 0, info.width, info.height, 0.0655, core=1, level=1),),
+        piece_map=tissue.astype(np.uint16),
     )
 
 
@@ -127,9 +145,8 @@ def run(source: Path, out: Path, method: FakeMethod | None = None, **options: ob
 
 
 def read_rows(path: Path) -> list[dict[str, object]]:
-    """Of summary.csv or glomeruli.csv."""
-    columns = SUMMARY if path.name == "summary.csv" else GLOMERULI
-    return [dict(row) for row in read_table(path, columns)]
+    """Of one of our tables."""
+    return [dict(row) for row in read_table(path, TABLES[path.name][0])]
 
 
 def tree(out: Path) -> dict[str, bytes]:

@@ -77,9 +77,9 @@ def test_the_fast_path_finds_what_plain_arithmetic_finds(shared_data: Path, tmp_
     x, y, width, height = PLACE_PX
     with open_slide(shared_data / "hubmap-wsi" / "pas-b.tif", "pas-b.tif", Resolution()) as slide:
         write_tiff(tmp_path / "part.tif", slide.read_window(x, y, width, height, width, height).pixels, MPP)
-    begin = Networks(StagesConfig(device="cpu")).load()
 
     def result() -> SlideResult:
+        begin = Networks(StagesConfig(device="cpu")).load()
         with open_slide(tmp_path / "part.tif", "part.tif", Resolution()) as part:
             begun = begin(part)
             assert isinstance(begun, Begun)

@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOOR = {
     **dict.fromkeys(("errors", "geometry", "labels", "records", "metrics", "cores"), 0),
     **dict.fromkeys(("slide", "learning", "annotations", "weights", "drawn"), 1),
-    **dict.fromkeys(("detection", "classification", "segmentation"), 2),
+    **dict.fromkeys(("detection", "classification", "segmentation", "study"), 2),
     **dict.fromkeys(("pipeline", "review", "evaluation", "training", "systems"), 3),
     "cli": 4,
 }

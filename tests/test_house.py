@@ -13,7 +13,7 @@ import click
 import pytest
 from packaging.requirements import Requirement
 
-from gloinone.cli.main import COMMANDS, EVALUATE, TRAIN, program
+from gloinone.cli.main import COMMANDS, EVALUATE, MODELS, TRAIN, program
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -67,9 +67,10 @@ def _canonical(requirement: str) -> str:
 
 PATHS = [
     (),
-    *((name,) for name in (*COMMANDS, "train", "evaluate")),
+    *((name,) for name in (*COMMANDS, "train", "evaluate", "models")),
     *(("train", name) for name in TRAIN),
     *(("evaluate", name) for name in EVALUATE),
+    *(("models", name) for name in MODELS),
 ]
 every_command = pytest.mark.parametrize("path", PATHS, ids=lambda path: " ".join(path) or "gloinone")
 
@@ -196,7 +197,9 @@ def test_every_import_is_a_dependency_and_every_dependency_is_imported() -> None
     foreign = imported - set(sys.stdlib_module_names) - {"gloinone"}
     asked = {_canonical(name) for name in PROJECT["dependencies"]}
     modules = {MODULE_OF.get(name, name) for name in asked - {"openslide-bin"}}  # a library, not a module
-    assert foreign <= modules, "imported and not asked for"
+    on_request = {_canonical(name) for name in EXTRAS["dicom"]}
+    assert foreign <= modules | on_request, "imported and not asked for"
+    assert on_request <= foreign, "asked for and not imported"
     assert modules <= foreign | INDIRECT, "asked for and not imported"
 
 

@@ -148,7 +148,11 @@ def test_with_pseudonyms_nothing_tells_who_it_is(shards: int, tmp_path: Path, me
     (source / f"{SECRET} torn.svs").write_text(SECRET)
     (source / f"{SECRET} link.svs").symlink_to(source / f"{SECRET}.mrxs")
     table = tmp_path / f"{SECRET}.csv"
-    table.write_text(f"slide,mpp\n{SECRET} fault.tif,0.5\n{SECRET} gone.svs,0.5\n")
+    patient = f"{SECRET} Smith"
+    table.write_text(
+        f"slide,mpp,patient,stain\n{SECRET} fault.tif,0.5,{patient},PAS\n{SECRET} gone.svs,0.5,{patient},\n"
+        f"{SECRET}.svs,,{patient},HE\n"
+    )
     options = ["--pseudonyms", key, "--mpp", MPP, "--mpp-csv", table, "--log-json", out / "log.jsonl", "-v"]
     said = "" if shards == 1 else call("list", source, out, "--pseudonyms", key).output
     for repetition in ([], ["--overwrite"]):

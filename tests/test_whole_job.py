@@ -1,5 +1,6 @@
 """The whole job with the weights that ship, on drawn slides: found, the same at every magnification, after a kill."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -8,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folder_fakes import tree
+from threshold_method import comparable
 
 from gloinone.annotations.columns import GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import numbers, read_table
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import Truth, draw_slide
 from gloinone.geometry import circle_iou
+from gloinone.pipeline.export import ExportConfig, export
 from gloinone.pipeline.run_folder import run_folder
+from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.stages import Networks, StagesConfig
 from gloinone.pipeline.tasks import RunConfig
 
@@ -108,3 +112,19 @@ def test_after_kill_9_the_files_are_those_of_an_undisturbed_run(
     finished = subprocess.run(program, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert tree(out) == tree(whole)
+
+
+def test_an_export_is_a_run_with_another_threshold_and_shape(
+    drawn: Path, whole: Path, tmp_path: Path
+) -> None:
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    shutil.copytree(whole, out)
+    scores = sorted(numbers(read_table(out / "glomeruli.csv", GLOMERULI), "score"))
+    middle = float(scores[len(scores) // 2])
+    assert not export(ExportConfig(out, min_score=middle, shape="ellipse")).problems
+    config = RunConfig(drawn, fresh, save=SaveOptions("ellipse"))
+    run_folder(config, Networks(StagesConfig(device="cpu", min_score=middle)))
+    found, wanted = comparable(out), comparable(fresh)
+    assert found.keys() == wanted.keys()
+    assert [name for name in found if found[name] != wanted[name]] == []
+    assert 0 < len(read_table(out / "glomeruli.csv", GLOMERULI)) < len(scores)

@@ -19,6 +19,7 @@ Row = dict[str, str]
 Value = str | int | float | bool | None
 """What a field means; None where it is empty."""
 
+REMADE = "restore the file, or, if another version made it, run these slides again"
 _MUST_QUOTE = re.compile(r'[,"\r\n]|^[=+\-@\s]|\s$')
 
 
@@ -76,6 +77,13 @@ def join_tables(columns: Sequence[Column], tables: Iterable[bytes]) -> bytes:
     return b"".join(joined)
 
 
+def with_cells(columns: Sequence[Column], table: bytes, cells: Mapping[str, str]) -> bytes:
+    """One of our tables with the same text in these columns of every row. Raises AnnotationError as join_tables."""
+    join_tables(columns, [table])
+    rows = csv.DictReader(io.StringIO(table.decode("utf-8"), newline=""), strict=True)
+    return csv_bytes(columns, ({**row, **cells} for row in rows))
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _MUST_QUOTE.search(text) else text
 
@@ -116,7 +124,7 @@ def parse_table(data: bytes, columns: Sequence[Column], where: str) -> list[dict
 def _places(header: Sequence[str], columns: Sequence[Column], where: str) -> list[int]:
     missing = [column.name for column in columns if column.name not in header]
     if missing:
-        hint = "columns are parted by commas" if len(header) == 1 else "restore the file"
+        hint = "columns are parted by commas" if len(header) == 1 else REMADE
         raise AnnotationError(f"{where}: no column {', '.join(missing[:5])}; {hint}")
     return [header.index(column.name) for column in columns]
 

@@ -18,6 +18,8 @@ MEASUREMENTS = (
     "circularity",
 )
 """Columns of glomeruli.csv that a region carries along as numbers."""
+VOTES = "votes"
+"""Such a column too, where there were several votes."""
 METADATA = ("subtype_validated", "at_edge", "outline", "outline_flagged")
 """Those that it carries as words; QuPath shows them from 0.5 on."""
 OWN_COLUMNS = ("Description", "Probability")
@@ -30,11 +32,11 @@ def glomerulus_regions(result: SlideResult, shape: OutputShape = "outline") -> l
     rows = glomerulus_rows(result)
     regions = []
     for g, row in zip(glomeruli, rows, strict=True):
-        regions.append(_region(g, row, shape))
+        regions.append(_region(g, row, shape, result.voters))
     return regions
 
 
-def _region(g: Glomerulus, row: Row, shape: OutputShape) -> Region:
+def _region(g: Glomerulus, row: Row, shape: OutputShape, voters: int) -> Region:
     probability = g.candidate.probabilities[CLASSES.index(g.label)]
     sclerosed = p_sclerosed(g.candidate.probabilities)
     detection = g.candidate.detection
@@ -46,6 +48,12 @@ def _region(g: Glomerulus, row: Row, shape: OutputShape) -> Region:
         ring = ellipse_ring(box)
     elif shape == "polygon":
         ring = circle_ring(cx, cy, radius)
+    description = f"{g.label}; p_sclerosed {sclerosed:.2f}; score {g.candidate.score:.2f}"
+    names, colour = MEASUREMENTS, {}
+    if voters > 1:
+        description += f"; {detection.votes} of {voters} votes"
+        names = (*MEASUREMENTS, VOTES)
+        colour = {"color": list(vote_colour(detection.votes / voters))}
     return Region(
         ring=ring,
         label=g.label,
@@ -53,10 +61,22 @@ def _region(g: Glomerulus, row: Row, shape: OutputShape) -> Region:
         id=g.id,
         shape="ellipse" if box else "polygon",
         box=box,
-        measures={name: float(row[name]) for name in MEASUREMENTS if row[name]},
+        measures={name: float(row[name]) for name in names if row[name]},
         properties={
-            "Description": f"{g.label}; p_sclerosed {sclerosed:.2f}; score {g.candidate.score:.2f}",
+            "Description": description,
             "Probability": f"{probability:.4f}",
             "metadata": {name: row[name] for name in METADATA},
+            **colour,
         },
     )
+
+
+def vote_colour(share: float) -> tuple[int, int, int]:
+    """RGB of a share of the votes, 0..1, from yellow to dark red; QuPath shows it instead of the class's.
+
+    >>> vote_colour(0.0), vote_colour(1.0)
+    ((255, 230, 0), (128, 0, 0))
+    """
+    few, all_of_them = (255, 230, 0), (128, 0, 0)
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(few, all_of_them, strict=True))
+    return red, green, blue

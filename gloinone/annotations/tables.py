@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from gloinone.annotations.class_counts import class_counts
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
-from gloinone.geometry import wilson_interval
-from gloinone.labels import CLASSES, GLOMERULAR, NONGLOMERULAR, SCLEROSED_KINDS, p_sclerosed
-from gloinone.records import Candidate, Glomerulus, SlideInfo, SlideResult
+from gloinone.annotations.piece_tables import piece_summary
+from gloinone.geometry import weibel_gomez_um3
+from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
+from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult
 
 PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
 
@@ -29,30 +31,26 @@ class MadeWith:
 def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> Row:
     """Row of a slide that is done or partial; for the latter the reason is made up if none is given."""
     info = result.info
-    glomeruli = [g for g in result.glomeruli if g.label != NONGLOMERULAR]
-    counts = {f"n_{name}": result.count(name) for name in GLOMERULAR}
-    n_sclerosed = sum(result.count(name) for name in SCLEROSED_KINDS)
-    n = len(glomeruli)
-    low, high = wilson_interval(n_sclerosed, n)
+    whole = [g for g in result.glomeruli if g.label != NONGLOMERULAR and not g.at_edge]
+    n = result.n_glomeruli
+    area_um2 = median(g.area_um2 for g in whole) if whole else None
     read = result.tissue_read_fraction
     return make_row(
         SUMMARY,
         {
             **_slide_values(info, made_with),
+            **vars(result.origin),
             "status": result.status,
             "reason": reason or (_unread_reason(read) if result.status == "partial" else ""),
             "tissue_mm2": result.tissue_mm2,
             "tissue_read_fraction": read if read >= 1 else min(read, 0.9999),
             "n_circles": len(result.candidates),
-            "n_glomeruli": n,
-            **counts,
-            "n_sclerosed": n_sclerosed,
-            "percent_sclerosed": 100 * n_sclerosed / n if n else None,
-            "percent_sclerosed_low": 100 * low,
-            "percent_sclerosed_high": 100 * high,
+            **class_counts([g.label for g in result.glomeruli]),
+            **piece_summary(result),
             "glomeruli_per_mm2": n / result.tissue_mm2 if result.tissue_mm2 > 0 else None,
-            "diameter_um_median": median(g.diameter_um for g in glomeruli) if n else None,
-            "area_um2_median": median(g.area_um2 for g in glomeruli) if n else None,
+            "diameter_um_median": median(g.diameter_um for g in whole) if whole else None,
+            "area_um2_median": area_um2,
+            "volume_um3_weibel_gomez": None if area_um2 is None else weibel_gomez_um3(area_um2),
         },
     )
 
@@ -63,10 +61,11 @@ def summary_row_without_result(
     reason: str,
     made_with: MadeWith,
     info: SlideInfo | None = None,
+    origin: Origin = UNSAID,
 ) -> Row:
     """Row of a slide that gave no result, with what is known of it; everything else is empty."""
     known = _slide_values(info, made_with) if info else {**vars(made_with)}
-    return make_row(SUMMARY, {**known, "slide": slide, "status": status, "reason": reason})
+    return make_row(SUMMARY, {**known, **vars(origin), "slide": slide, "status": status, "reason": reason})
 
 
 def glomerulus_rows(
@@ -77,10 +76,13 @@ def glomerulus_rows(
     ``crops`` and ``masks``: whether these pictures are written, so that their paths stand in the row.
     """
     folder = f"slides/{result.info.name}" if folder is None else folder
+    cores: dict[int | None, tuple[int | None, int | None]]
+    cores = {piece.number: (piece.core, piece.level) for piece in result.pieces}
     rows = []
     for g in sorted(result.glomeruli, key=lambda glomerulus: glomerulus.number):
         values = {
             **_candidate_values(g.candidate, result.info),
+            **vars(result.origin),
             "id": g.id,
             "subtype_validated": result.subtype_validated,
             "diameter_um": g.diameter_um,
@@ -90,9 +92,13 @@ def glomerulus_rows(
             "at_edge": g.at_edge,
             "outline": g.outline.source,
             "mpp": result.info.mpp,
-            "crop": f"{folder}/crops/{g.id}.png" if crops else None,
+            "crop": f"{folder}/crops/{g.id}.png" if crops and g.crop is not None else None,
             "mask": f"{folder}/masks/{g.id}.png" if masks else None,
             "outline_flagged": g.outline.flagged,
+            "piece": g.piece,
+            "core": cores.get(g.piece, (None, None))[0],
+            "level": cores.get(g.piece, (None, None))[1],
+            "glomerulus_track": g.track,
         }
         rows.append(make_row(GLOMERULI, values))
     return rows
@@ -100,21 +106,28 @@ def glomerulus_rows(
 
 def circle_rows(result: SlideResult) -> list[Row]:
     """Rows of circles.csv, in the order of the candidates."""
-    ids = _glomerulus_ids(result.candidates, result.glomeruli)
+    kept = by_candidate(result.candidates, result.glomeruli)
     return [
-        make_row(CIRCLES, {**_candidate_values(candidate, result.info), "glomerulus": glomerulus})
-        for candidate, glomerulus in zip(result.candidates, ids, strict=True)
+        make_row(
+            CIRCLES,
+            {
+                **_candidate_values(candidate, result.info),
+                "glomerulus": kept[place].id if place in kept else "",
+            },
+        )
+        for place, candidate in enumerate(result.candidates)
     ]
 
 
-def _glomerulus_ids(candidates: Sequence[Candidate], glomeruli: Sequence[Glomerulus]) -> list[str]:
-    """Id of each candidate that was kept, else empty; equal candidates are told apart by their order."""
-    kept = sorted(glomeruli, key=lambda glomerulus: glomerulus.number)
-    ids = []
-    for candidate in candidates:
-        place = next((i for i, g in enumerate(kept) if g.candidate == candidate), None)
-        ids.append("" if place is None else kept.pop(place).id)
-    return ids
+def by_candidate(candidates: Sequence[Candidate], glomeruli: Sequence[Glomerulus]) -> dict[int, Glomerulus]:
+    """Glomeruli by the place of their candidates; equal candidates are told apart by their order."""
+    left = sorted(glomeruli, key=lambda glomerulus: glomerulus.number)
+    found = {}
+    for place, candidate in enumerate(candidates):
+        at = next((i for i, g in enumerate(left) if g.candidate == candidate), None)
+        if at is not None:
+            found[place] = left.pop(at)
+    return found
 
 
 def _slide_values(info: SlideInfo, made_with: MadeWith) -> dict[str, object]:
@@ -138,6 +151,7 @@ def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object
         "y": detection.cy,
         "radius": detection.radius,
         "det_score": detection.score,
+        "votes": detection.votes,
         "score": candidate.score,
         "class": candidate.label,
         **dict(zip(PROBABILITY_COLUMNS, candidate.probabilities, strict=True)),

@@ -29,7 +29,7 @@ from gloinone.learning.patches import Patches, cut_pixels
 from gloinone.learning.training import MakeOptions, train
 from gloinone.slide.crops import CONTEXT_UM, CROP_PX
 from gloinone.weights.card import Architecture, Measured, ModelCard
-from gloinone.weights.starting import shipped_model, start, starting_card
+from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 NOT_VALIDATED = (
@@ -47,7 +47,7 @@ class MakeConfig(MakeOptions):
 
     learn: LearnConfig = field(default_factory=LearnConfig)
     backbone: str | None = None
-    """None: that of the model to start from, else resnet34."""
+    """None: that of the weights to start from."""
     linear: bool = False
     """The backbone stays as it is: linear evaluation of its features."""
     binary: bool = False
@@ -62,6 +62,7 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     if config.binary:
         parts = PatchSet(*(two_classes(p) for p in (parts.train, parts.validation, parts.test)))
     card = start_card(parts, config)
+    torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     start(network, network.backbone, config.init, "classifier")
     if config.linear:
@@ -145,11 +146,12 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     model, recipe = starting_card(config.init, "classifier"), config.recipe
     rule = config.rule or (model.class_rule if model else None) or ClassRule()
     kind = " --linear" * config.linear + " --binary" * config.binary
+    backbone = config.backbone or (model.architecture.name if model else backbone_name(config.init))
     combination = (model.score_combination if model else None) or "product"
     return ModelCard(
         name=config.out.resolve().name,
         task="classifier",
-        architecture=Architecture(config.backbone or (model.architecture.name if model else "resnet34")),
+        architecture=Architecture(backbone),
         edge_px=config.learn.edge_px,
         mean=MEAN,
         std=STD,

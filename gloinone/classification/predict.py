@@ -22,14 +22,19 @@ BATCH = 8
 class Classifier:
     """A trained network with its card, on a device; keeps no state between calls."""
 
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device) -> None:
-        if card.labels != CLASSES:
+    def __init__(
+        self, network: nn.Module, card: ModelCard, device: torch.device, batch_size: int = BATCH
+    ) -> None:
+        if not card.labels or set(card.labels) - set(CLASSES):
             raise WeightsError(
-                f"card {card.name}: labels {', '.join(card.labels)}; needed: {', '.join(CLASSES)}"
+                f"card {card.name}: labels {', '.join(card.labels) or 'none'}; known: {', '.join(CLASSES)}"
             )
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.card = card
         self.device = device
+        self.batch_size = batch_size
+        # (outputs, 5): several outputs may mean the same class, and a class may have none
+        self.columns = np.array([[float(name == label) for name in CLASSES] for label in card.labels])
 
     def classify(self, crops: Sequence[Crop]) -> NDArray[np.float64]:
         """(N, 5) probabilities in the order of labels.CLASSES; a row depends on its own crop only."""
@@ -37,16 +42,17 @@ class Classifier:
 
     def probabilities(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """As ``classify``, of square pictures of any size."""
-        return _softmax(self.logits(pictures) / self.card.temperature)
+        return np.asarray(_softmax(self.logits(pictures) / self.card.temperature) @ self.columns, np.float64)
 
     def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
-        """(N, 5), before the card's temperature: what a calibration needs."""
-        rows = [np.empty((0, len(CLASSES)))]
-        rows += [answers_of(self._predict, batch, BATCH) for batch in fixed_batches(pictures, BATCH)]
+        """(N, outputs) in the order of the card's labels, before its temperature: what a calibration needs."""
+        rows = [np.empty((0, len(self.card.labels)))]
+        for batch in fixed_batches(pictures, self.batch_size):
+            rows.append(answers_of(self._predict, batch, self.batch_size))
         return np.concatenate(rows)
 
     def _predict(self, pictures: list[Pixels], size: int) -> NDArray[np.float64]:
-        """(len(pictures), 5), in a batch of ``size``."""
+        """(len(pictures), outputs), in a batch of ``size``."""
         images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
         x = to_device(stack_padded(images, size), self.device)
         with torch.inference_mode(), autocast(self.device):

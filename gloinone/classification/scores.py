@@ -1,6 +1,6 @@
 """How well five probabilities separate what a person named: at each level of the hierarchy that the truth knows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,9 @@ from scipy.optimize import minimize_scalar
 
 from gloinone.classification.losses import allowed_classes
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRule, classify
+from gloinone.learning.answers import Measure, ScoreOf
 from gloinone.learning.bootstrap import interval
-from gloinone.metrics import auc
+from gloinone.metrics import auc, calibration_error
 from gloinone.weights.card import Measured
 
 Floats = NDArray[np.float64]
@@ -84,48 +85,56 @@ def score_of_level(
     return auc(sclerosed_share(probabilities[items])[named], names[named] != NORMAL)
 
 
+def calls_of(probabilities: Floats, rule: ClassRule) -> NDArray[np.bool_]:
+    """(N, 2) whether the rule calls each a glomerulus, and, if it is one, sclerosed."""
+    kept = [classify(tuple(row), rule) != NONGLOMERULAR for row in probabilities]
+    return np.column_stack([np.array(kept, np.bool_), sclerosed_share(probabilities) >= rule.sclerosed_cut])
+
+
+def class_measures(probabilities: Floats, labels: Sequence[str], calls: NDArray[np.bool_]) -> list[Measure]:
+    """AUC and balanced accuracy of each level, and the calibration error of the state; ``calls`` as `calls_of`."""
+    names = np.array(labels)
+    is_glomerulus, is_sclerosed = np.isin(names, GLOMERULI), names != NORMAL
+    share = sclerosed_share(probabilities)
+    likeliest = np.array(SCLEROSED_KINDS)[probabilities[:, 1:4].argmax(axis=1)]
+    likelier, right = np.maximum(share, 1 - share), (share >= 0.5) == is_sclerosed
+    everything, named = np.arange(len(names)), np.flatnonzero(np.isin(names, NAMED))
+
+    def auc_of(level: str) -> ScoreOf:
+        return lambda i: score_of_level(probabilities, labels, level, i)
+
+    return [
+        Measure(LEVELS["auc_glomerulus"], everything, auc_of("auc_glomerulus")),
+        Measure(
+            "balanced accuracy glomerulus vs none",
+            everything,
+            lambda i: balanced_accuracy(calls[i, 0], is_glomerulus[i]),
+        ),
+        Measure(LEVELS["auc_sclerosed"], named, auc_of("auc_sclerosed")),
+        Measure(
+            "balanced accuracy sclerosed vs normal",
+            named,
+            lambda i: balanced_accuracy(calls[i, 1], is_sclerosed[i]),
+        ),
+        Measure(
+            "balanced accuracy kind of sclerosis, given sclerosed",
+            np.flatnonzero(np.isin(names, SCLEROSED_KINDS)),
+            lambda i: mean_recall(likeliest[i], names[i]),
+        ),
+        Measure("ECE sclerosed vs normal", named, lambda i: calibration_error(likelier[i], right[i])),
+    ]
+
+
 def measured_classes(
     probabilities: Floats, labels: Sequence[str], groups: Sequence[str], rule: ClassRule, on: str
 ) -> list[Measured]:
-    """AUC and balanced accuracy of both levels, with intervals over patients; what cannot be measured is left out."""
-    names = np.array(labels)
-    kept = np.array([classify(tuple(row), rule) for row in probabilities]) != NONGLOMERULAR
-    share = sclerosed_share(probabilities)
-    likeliest = np.array(SCLEROSED_KINDS)[probabilities[:, 1:4].argmax(axis=1)]
-    everything, named = np.arange(len(names)), np.flatnonzero(np.isin(names, NAMED))
-    of_kind = np.flatnonzero(np.isin(names, SCLEROSED_KINDS))
-    levels: list[tuple[str, NDArray[np.intp], Callable[[NDArray[np.intp]], float]]] = [
-        (
-            LEVELS["auc_glomerulus"],
-            everything,
-            lambda i: score_of_level(probabilities, labels, "auc_glomerulus", i),
-        ),
-        (
-            "balanced accuracy glomerulus vs none",
-            everything,
-            lambda i: balanced_accuracy(kept[i], np.isin(names[i], GLOMERULI)),
-        ),
-        (
-            LEVELS["auc_sclerosed"],
-            named,
-            lambda i: score_of_level(probabilities, labels, "auc_sclerosed", i),
-        ),
-        (
-            "balanced accuracy sclerosed vs normal",
-            named,
-            lambda i: balanced_accuracy(share[i] >= rule.sclerosed_cut, names[i] != NORMAL),
-        ),
-        (
-            "balanced accuracy kind of sclerosis, given sclerosed",
-            of_kind,
-            lambda i: mean_recall(likeliest[i], names[i]),
-        ),
-    ]
+    """Every class measure with its interval over patients; what cannot be measured is left out."""
     rows = []
-    for what, own, score in levels:
+    for measure in class_measures(probabilities, labels, calls_of(probabilities, rule)):
+        own, score = measure.items, measure.score
         value = score(own) if len(own) else float("nan")
         if not np.isfinite(value):
             continue
         low, high = interval(lambda drawn, s=score, o=own: s(o[drawn]), [groups[i] for i in own])  # type: ignore[misc]
-        rows.append(Measured(what, on, len(own), value, low, high))
+        rows.append(Measured(measure.what, on, len(own), value, low, high))
     return rows

@@ -1,11 +1,20 @@
 """`gloinone evaluate classification`: names of crops against those a person gave."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from gloinone.cli.evaluate_options import PLACE, groups_option, only_option, out_option, publish, several
-from gloinone.cli.names import read_names
+from gloinone.cli.evaluate_options import (
+    PLACE,
+    classes_option,
+    groups_option,
+    loaded_run,
+    only_option,
+    out_option,
+    publish,
+    several,
+)
 from gloinone.errors import UsageError
 
 
@@ -15,10 +24,8 @@ from gloinone.errors import UsageError
 )
 @click.argument("pred", type=PLACE)
 @click.argument("labels", type=PLACE)
-@several(only_option, groups_option, out_option)
-def command(
-    pred: Path, labels: Path, only: tuple[str, ...], groups: Path | None, report: Path | None
-) -> None:
+@several(only_option, groups_option, classes_option, out_option)
+def command(pred: Path, labels: Path, **options: Any) -> None:
     """Score the classes in PRED against LABELS.
 
     PRED is the OUT of a finished run and LABELS a folder of truth: every circle that is a glomerulus of the truth,
@@ -29,14 +36,16 @@ def command(
     from gloinone.evaluation.classification import evaluate_classification
     from gloinone.evaluation.groups import read_groups
     from gloinone.evaluation.named import named_of_run, named_of_tables
-    from gloinone.evaluation.run_output import load_run
 
     if pred.is_dir() != labels.is_dir():
         raise UsageError("give the OUT of a run and a folder of truth, or two CSV files")
     if pred.is_dir():
-        named = named_of_run(load_run(pred, labels, read_names(only), read_groups(groups)))
-    elif only:
+        named = named_of_run(loaded_run(pred, labels, options))
+    elif options["only"]:
         raise UsageError("--only chooses slides of a run; leave rows out of the CSV instead")
+    elif options["classes"]:
+        raise UsageError("--classes is for the truth of slides; write our names into the CSV instead")
     else:
-        named = named_of_tables(pred, labels, read_groups(groups), read_groups(labels, required=False))
-    publish(evaluate_classification(named), report)
+        known = read_groups(labels, required=False)
+        named = named_of_tables(pred, labels, read_groups(options["groups"]), known)
+    publish(evaluate_classification(named), options["report"])

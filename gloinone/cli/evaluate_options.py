@@ -32,6 +32,11 @@ out_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Write tables (Markdown, CSV) and plots (PNG) there.",
 )
+classes_option = click.option(
+    "--classes",
+    type=FILE,
+    help="CSV with the columns name,class: names or layers of the truth, and ours, as in the trainings.",
+)
 slides_option = click.option(
     "--slides",
     type=PLACE,
@@ -56,22 +61,39 @@ def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyC
     return add
 
 
-run_options = several(only_option, groups_option, unlabelled_option, slides_option, out_option)
+run_options = several(
+    only_option, groups_option, classes_option, unlabelled_option, slides_option, out_option
+)
 """Of the evaluations of a whole run."""
+
+
+def loaded_run(out: Path, truth: Path, options: Mapping[str, Any]) -> "ScoredRun":
+    """A finished run beside its truth, by the values of the options that there are."""
+    from gloinone.annotations.class_names import read_class_names
+    from gloinone.annotations.unlabelled import read_unlabelled
+    from gloinone.evaluation.groups import read_groups
+    from gloinone.evaluation.run_output import load_run
+
+    listed, classes = options.get("unlabelled"), options["classes"]
+    return load_run(
+        out,
+        truth,
+        read_names(options["only"]),
+        read_groups(options["groups"]),
+        read_unlabelled(listed) if listed else None,
+        read_class_names(classes) if classes else None,
+    )
 
 
 def publish_run(
     evaluate: "Callable[[ScoredRun, bool], Evaluation]", out: Path, truth: Path, options: Mapping[str, Any]
 ) -> None:
     """Score a finished run by the values of ``run_options``, and publish the tables with the sheets of mistakes."""
-    from gloinone.annotations.unlabelled import read_unlabelled
-    from gloinone.evaluation.groups import read_groups
     from gloinone.evaluation.mistakes import with_sheets
-    from gloinone.evaluation.run_output import load_run
 
-    listed = read_unlabelled(options["unlabelled"]) if options["unlabelled"] else None
-    run = load_run(out, truth, read_names(options["only"]), read_groups(options["groups"]), listed)
-    publish(with_sheets(evaluate(run, listed is not None), run, options["slides"]), options["report"])
+    run = loaded_run(out, truth, options)
+    found = evaluate(run, options["unlabelled"] is not None)
+    publish(with_sheets(found, run, options["slides"]), options["report"])
 
 
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:

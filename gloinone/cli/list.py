@@ -16,8 +16,18 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--pseudonyms", metavar="KEY.csv", type=_PATH, help="Call slides S0001 ..., as in `gloinone run`."
 )
+@click.option("--mpp-csv", type=_PATH, help="The table of `gloinone run`, for --only-listed.")
+@click.option("--only-listed", is_flag=True, help="Only the slides of --mpp-csv.")
 @verbose_option
-def command(source: Path, out: Path, again: bool, pseudonyms: Path | None, verbose: bool) -> None:
+def command(
+    source: Path,
+    out: Path,
+    again: bool,
+    pseudonyms: Path | None,
+    mpp_csv: Path | None,
+    only_listed: bool,
+    verbose: bool,
+) -> None:
     """Write OUT/slides.txt, a line per slide of IN.
 
     Runs by --shard divide that list among them and do not walk IN again, so that slides may be added meanwhile. A
@@ -30,10 +40,13 @@ def command(source: Path, out: Path, again: bool, pseudonyms: Path | None, verbo
     from gloinone.pipeline.pseudonyms import give_pseudonyms, rename
     from gloinone.pipeline.run_record import check_naming
     from gloinone.pipeline.slide_list import read_list, write_list
-    from gloinone.pipeline.tasks import IGNORED, counted, walk
+    from gloinone.pipeline.tasks import IGNORED, counted, listed_only, walk
+    from gloinone.slide.resolution import read_mpp_csv
 
     check_naming(out, pseudonyms is not None)
     slides, ignored = walk(source, out)
+    if only_listed:
+        slides = listed_only(slides, read_mpp_csv(mpp_csv) if mpp_csv else None)
     if pseudonyms is not None:
         slides = rename(slides, give_pseudonyms(pseudonyms, source, out, [slide.name for slide in slides]))
         ignored = counted(ignored, IGNORED)

@@ -33,7 +33,8 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.argument("out", metavar="OUT", type=_PATH)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
-@click.option("--mpp-csv", type=_PATH, help="Table with columns slide and mpp; goes before what files say.")
+@click.option("--mpp-csv", type=_PATH, help="Table: slide, mpp (before what files say), patient, stain.")
+@click.option("--only-listed", is_flag=True, help="Only the slides of --mpp-csv.")
 @click.option("--min-score", type=float, help="Keep circles from this score on; default: the model's.")
 @click.option(
     "--shape",
@@ -65,9 +66,22 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and why; write nothing.")
 @click.option("--log-json", type=_PATH, help="Append an object per event to this file.")
 @click.option("--models", type=_PATH, multiple=True, help="Folder of models, searched first; may repeat.")
-@click.option("--detector", metavar="NAME|DIR", help="Another detector.")
+@click.option(
+    "--detector",
+    metavar="NAME|DIR",
+    multiple=True,
+    help="Another detector; of several, circles that enough of them find are kept.",
+)
 @click.option("--classifier", metavar="NAME|DIR", help="Another classifier.")
 @click.option("--segmenter", metavar="NAME|DIR", help="Another segmenter.")
+@click.option(
+    "--tta", is_flag=True, help="Look at each tile turned and mirrored, too: four views, four votes."
+)
+@click.option(
+    "--min-votes",
+    type=int,
+    help="With several detectors or --tta: how many must find a circle of less than 0.9; default: 2.",
+)
 @verbose_option
 @click.option(
     "--version",
@@ -109,6 +123,7 @@ def run_config(source: Path, out: Path, options: dict[str, Any]) -> "RunConfig":
         save=SaveOptions(options["shape"], crops=not options["no_crops"], masks=not options["no_masks"]),
         mpp=options["mpp"],
         mpp_csv=options["mpp_csv"],
+        only_listed=options["only_listed"],
         overwrite=options["overwrite"],
         xml_beside_slide=options["xml_beside_slide"],
         shard=options["shard"],
@@ -135,9 +150,11 @@ def arguments_for_record(ctx: click.Context) -> tuple[str, ...]:
 
 def networks(options: dict[str, Any]) -> "Method":
     """The models; nothing is loaded yet."""
-    from gloinone.pipeline.stages import TASKS, Networks, StagesConfig
+    from gloinone.pipeline.stages import SECOND_STAGE, Networks, StagesConfig
 
-    chosen = {task: options[task] for task in TASKS if options[task] is not None}
+    chosen: dict[str, Any] = {task: options[task] for task in SECOND_STAGE if options[task] is not None}
+    if options["detector"]:
+        chosen["detectors"] = options["detector"]
     return Networks(
         StagesConfig(
             **chosen,
@@ -145,6 +162,8 @@ def networks(options: dict[str, Any]) -> "Method":
             device=options["device"],
             min_score=options["min_score"],
             keep_nonglomerular=options["keep_nonglomerular"],
+            tta=options["tta"],
+            min_votes=options["min_votes"],
         )
     )
 

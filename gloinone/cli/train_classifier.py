@@ -1,11 +1,15 @@
 """`gloinone train classifier`: names for a lab's own glomeruli, from slides with truth or from crops with labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gloinone.cli.training_options import patch_options, with_options
+from gloinone.cli.training_options import background_option, patch_options, with_options
+
+if TYPE_CHECKING:
+    from gloinone.learning.patch_training import PatchSet
 
 
 @click.command(
@@ -20,9 +24,7 @@ from gloinone.cli.training_options import patch_options, with_options
     multiple=True,
     help="OUT of a run on these slides: its false circles are shown as non-glomerular; one per --slides, or -.",
 )
-@click.option(
-    "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
-)
+@background_option
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
 @click.option("--linear", is_flag=True, help="Train the last layer alone: how good the features are.")
 @click.option("--binary", is_flag=True, help="Normal against sclerosed alone; whatever else is left out.")
@@ -38,11 +40,24 @@ def command(**options: Any) -> None:
     Names of the truth: normal, obsolescent, solidified, disappearing, non-glomerular; sclerosed (kind unknown)
     and glomerulus (state unknown) train what they know. The best by the validation's likelihood is kept.
     """
+    from gloinone.classification.answers import class_answers, measures_of
+    from gloinone.classification.make import two_classes
+    from gloinone.cli.training_folds import PatchTraining, cross_validated_patches
+    from gloinone.cli.training_inputs import patches_from
+
+    if options["folds"]:
+        kept = two_classes if options["binary"] else lambda patches: patches
+        training = PatchTraining(kept, _make, class_answers, measures_of)
+        cross_validated_patches(options, options["background"], training)
+    else:
+        _make(options, patches_from(options, options["background"]))
+
+
+def _make(options: Mapping[str, Any], parts: "PatchSet") -> None:
     from gloinone.classification.make import MakeConfig, make_classifier
     from gloinone.classification.train import LearnConfig
-    from gloinone.cli.training_inputs import make_options, patches_from
+    from gloinone.cli.training_inputs import make_options
 
-    parts = patches_from(options, options["background"])
     shared, edge_px = make_options(options, parts, "classifier")
     config = MakeConfig(
         **shared,

@@ -1,13 +1,19 @@
 """`gloinone train detector`: a detector from a lab's own slides and outlines."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gloinone.cli.names import read_names
-from gloinone.cli.training_options import slide_options, validation_names, with_options
+from gloinone.cli.training_options import folds_option, slide_options, validation_names, with_options
 from gloinone.errors import UsageError
+
+if TYPE_CHECKING:
+    from gloinone.detection.cases import Case
+    from gloinone.detection.samples import SampleConfig
+    from gloinone.learning.answers import Answers
 
 
 @click.command(
@@ -15,8 +21,12 @@ from gloinone.errors import UsageError
     epilog="Example: gloinone train detector --slides biopsies --truth biopsies --mpp-csv biopsies/slides.csv "
     "--complete yes --val patient-07 --out models/detector",
 )
-@with_options(slide_options("detector"))
-@click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
+@with_options([*slide_options("detector"), folds_option])
+@click.option(
+    "--arch",
+    help="resnet18, resnet34, resnet50, dla34, dla34-dcn, resnet18-dcn or hourglass; default: as --init, else "
+    "resnet34. Without --init, another network than the shipped one starts from random weights.",
+)
 @click.option(
     "--network-mpp", type=float, help="Microns per pixel of the network; default: as --init, else 2."
 )
@@ -37,35 +47,65 @@ from gloinone.errors import UsageError
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures of tissue in other stains; some training tiles are shown in their colours.",
 )
-def command(**options: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped.
 
     From a whole detector it starts by looking for its own false circles on these slides, and learns from them.
     """
-    from gloinone.cli.training_inputs import slide_folders
-    from gloinone.detection.cases import split_cases
-    from gloinone.detection.make import MakeConfig, make_detector
+    from gloinone.cli.training_inputs import cache_of, slide_folders
     from gloinone.detection.samples import SampleConfig
-    from gloinone.detection.train import detector_recipe
     from gloinone.learning.device import use_available_threads
     from gloinone.training.cases import collect_cases
-    from gloinone.training.reference_stains import reference_stains
     from gloinone.training.sources import truth_slides
     from gloinone.weights.starting import starting_card
 
     use_available_threads(options["threads"])
     if not options["slides"]:
         raise UsageError("no slides to train on; give --slides and --truth")
-    out, left_out = options["out"], read_names(options["leave_out"])
+    by_default = ctx.get_parameter_source("init") is click.core.ParameterSource.DEFAULT
+    if options["arch"] and by_default and not starts_from(options["init"], options["arch"]):
+        options["init"] = "none"
+        click.echo(f"{options['arch']}: the shipped detector is another network; starts from random weights")
     model = starting_card(options["init"], "detector")
     mpp = options["network_mpp"] or (model.mpp if model else None) or SampleConfig().mpp
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
-    slides = truth_slides(slide_folders(options), left_out, click.echo)
-    cases = collect_cases(slides, options["cache"] or out / "cache", mpp / sample.max_scale, click.echo)
+    slides = truth_slides(slide_folders(options), read_names(options["leave_out"]), click.echo)
+    cases = collect_cases(slides, cache_of(options), mpp / sample.max_scale, click.echo)
+    if options["folds"]:
+        _cross_validate(options, cases, sample)
+    else:
+        _make(options, cases, sample)
+
+
+def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+    from gloinone.cli.training_folds import cross_validated
+    from gloinone.detection.answers import circle_answers, measures_of
+    from gloinone.detection.cases import case_identity, case_origins, part_cases
+    from gloinone.learning.holdout import out_of
+
+    origins = case_origins(cases)
+
+    def learn(patients: frozenset[str], folder: Path) -> "Answers":
+        rest, test = part_cases(cases, out_of(origins, patients, "--folds"))
+        left_out = (*options["leave_out"], *sorted(patients))  # for the card
+        _make({**options, "out": folder, "leave_out": left_out}, rest, sample)
+        return circle_answers(folder, test, options["device"])
+
+    identity = " ".join(case_identity(case) for case in cases)
+    cross_validated(options, (origins, identity), learn, measures_of)
+
+
+def _make(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+    from gloinone.detection.cases import split_cases
+    from gloinone.detection.make import MakeConfig, make_detector
+    from gloinone.detection.train import detector_recipe
+    from gloinone.training.reference_stains import reference_stains
+
     learn, judge = split_cases(cases, validation_names(options))
     click.echo(f"held out: {', '.join(c.name for c in judge) or 'nobody, so nothing is measured'}")
     config = MakeConfig(
-        out=out,
+        out=options["out"],
         recipe=detector_recipe(
             steps=options["steps"],
             batch=options["batch_size"],
@@ -76,10 +116,19 @@ def command(**options: Any) -> None:
         init=options["init"],
         device=options["device"],
         licence=options["licence"],
-        backbone=options["backbone"],
+        arch=options["arch"],
         sample=sample,
         best_by=options["best_by"],
         references=reference_stains(options["stains"]) if options["stains"] else (),
-        left_out=left_out,
+        left_out=read_names(options["leave_out"]),
     )
     make_detector(learn, judge, config, click.echo)
+
+
+def starts_from(init: str, arch: str) -> bool:
+    """Whether the model that ``init`` names is a network of that kind."""
+    from gloinone.detection.build import architecture
+    from gloinone.weights.starting import starting_card
+
+    model = starting_card(init, "detector")
+    return model is not None and model.architecture == architecture(arch)

@@ -1,10 +1,14 @@
 """`gloinone train segmenter`: outlines from a lab's own slides, or from crops and masks."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gloinone.cli.training_options import patch_options, with_options
+
+if TYPE_CHECKING:
+    from gloinone.learning.patch_training import PatchSet
 
 
 @click.command(
@@ -24,10 +28,22 @@ def command(**options: Any) -> None:
 
     The best by the validation's mean Dice is kept.
     """
-    from gloinone.cli.training_inputs import make_options, patches_from
+    from gloinone.cli.training_folds import PatchTraining, cross_validated_patches
+    from gloinone.cli.training_inputs import patches_from
+    from gloinone.segmentation.answers import measures_of, outline_answers
+    from gloinone.segmentation.make import outlined
+
+    if options["folds"]:
+        training = PatchTraining(outlined, _make, outline_answers, measures_of)
+        cross_validated_patches(options, 0.0, training)
+    else:
+        _make(options, patches_from(options, background=0.0))
+
+
+def _make(options: Mapping[str, Any], parts: "PatchSet") -> None:
+    from gloinone.cli.training_inputs import make_options
     from gloinone.segmentation.make import MakeConfig, make_segmenter
 
-    parts = patches_from(options, background=0.0)
     shared, edge_px = make_options(options, parts, "segmenter")
     config = MakeConfig(**shared, edge_px=edge_px, architecture=options["arch"], encoder=options["encoder"])
     card = make_segmenter(parts, config, click.echo)

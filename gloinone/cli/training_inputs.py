@@ -16,6 +16,7 @@ from gloinone.weights.card import Task
 
 if TYPE_CHECKING:
     from gloinone.learning.patch_training import PatchSet
+    from gloinone.training.patch_set import SetConfig
 
 DEFAULT_EDGE_PX = 192
 
@@ -38,25 +39,37 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
 
 
 def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
-    """What classifier and segmenter learn from, by the values of ``patch_options``."""
-    from gloinone.training.patch_set import CropFolder, SetConfig, patch_set
+    """What is learned from crops, by the values of ``patch_options`` or those of them that there are."""
+    from gloinone.training.patch_set import patch_set
 
-    labels = one_for_each(options["crops"], options["labels"], "--labels", "--crops")
-    masks = one_for_each(options["crops"], options["masks"], "--masks", "--crops")
+    parts = patch_set(set_config(options, background), cache_of(options), click.echo)
+    held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))
+    click.echo(f"held out: {', '.join(held_out) or 'nobody, so nothing is measured'}")
+    return parts
+
+
+def cache_of(options: Mapping[str, Any]) -> Path:
+    """Where what was read is kept."""
+    cache: Path = options["cache"] or options["out"] / "cache"
+    return cache
+
+
+def set_config(options: Mapping[str, Any], background: float) -> "SetConfig":
+    """What to read and how to part it."""
+    from gloinone.training.patch_set import CropFolder, SetConfig
+
+    labels = one_for_each(options["crops"], options.get("labels", ()), "--labels", "--crops")
+    masks = one_for_each(options["crops"], options.get("masks", ()), "--masks", "--crops")
     runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
-    config = SetConfig(
+    return SetConfig(
         folders=slide_folders(options),
         crops=tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
         leave_out=read_names(options["leave_out"]),
         validation=validation_names(options),
-        test=read_names(options["test"]),
+        test=read_names(options.get("test", ())),
         background=background,
         circles={slides: out for slides, out in zip(options["slides"], runs, strict=True) if out is not None},
     )
-    parts = patch_set(config, options["cache"] or options["out"] / "cache", click.echo)
-    held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))
-    click.echo(f"held out: {', '.join(held_out) or 'nobody, so nothing is measured'}")
-    return parts
 
 
 def make_options(options: Mapping[str, Any], parts: "PatchSet", task: Task) -> tuple[dict[str, Any], int]:

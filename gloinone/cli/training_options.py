@@ -71,8 +71,14 @@ _RUN: list[Option] = [
     click.option("--cache", type=_PATH, help="Where what was read is kept; default OUT/cache."),
     click.option("--out", type=_PATH, required=True, help="Folder of the new model."),
 ]
+crops_option: Option = click.option(
+    "--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."
+)
+background_option: Option = click.option(
+    "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
+)
 _PATCHES: list[Option] = [
-    click.option("--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."),
+    crops_option,
     click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
     click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
     click.option("--test", multiple=True, help="As --val, and not used for calibration or choice either."),
@@ -85,13 +91,22 @@ _PATCHES: list[Option] = [
 ]
 
 
+folds_option: Option = click.option(
+    "--folds",
+    metavar="N|source",
+    help="Cross-validate instead: as many folds, each patient left out once, or each source (folder of slides, centre "
+    "of crops) left out once. Every fold is trained in its own folder of OUT; a table of their scores is written.",
+)
+
+
 def init_option(model: str) -> Option:
     """Where a training starts: the shipped weights unless told otherwise."""
     return click.option(
         "--init",
         default=model,
         show_default=True,
-        help="Starting weights: a model's name or folder, a backbone's .safetensors file, or none.",
+        help="Starting weights: a model's name or folder, a backbone's folder (as `train ssl` leaves it) or "
+        ".safetensors file, or none.",
     )
 
 
@@ -113,7 +128,7 @@ def slide_options(model: str) -> list[Option]:
 
 def patch_options(model: str) -> list[Option]:
     """Of the trainings of the second stage, which learn from crops too."""
-    return [*TRUTH_OPTIONS, *_KNOWLEDGE, *_PATCHES, init_option(model), *_RUN]
+    return [*TRUTH_OPTIONS, *_KNOWLEDGE, *_PATCHES, folds_option, init_option(model), *_RUN]
 
 
 def one_for_each(folders: Sequence[Path], given: Sequence[Path], name: str, to: str) -> list[Path | None]:

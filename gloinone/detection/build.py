@@ -1,39 +1,68 @@
 """From a model card to the network and the numbers it is used with."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 
-from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.circlenet import CircleNet, CircleNetwork
+from gloinone.detection.dla_circlenet import DeformableDla, PlainDla
+from gloinone.detection.hourglass import HourglassCircleNet
 from gloinone.detection.predict import DetectConfig, Detector
-from gloinone.errors import WeightsError
-from gloinone.learning.backbones import Normalise, ResNetFeatures
+from gloinone.detection.resnet_dcn import DeformableResNet
+from gloinone.detection.views import AS_IT_IS, View
+from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
 from gloinone.weights.card import Architecture, ModelCard
 from gloinone.weights.starting import fill
 
-ARCHITECTURE = "circlenet-resnet"
+RESNET = "circlenet-resnet"
+"""On the card of a network of ours; its options are ``backbone`` and ``width``."""
+PUBLIC: dict[str, Callable[[Normalise, int], CircleNetwork]] = {
+    "dla34-dcn": DeformableDla,
+    "dla34": PlainDla,
+    "resnet18-dcn": DeformableResNet,
+    "hourglass": lambda normalise, _: HourglassCircleNet(normalise),
+}
+"""Networks of the CircleNet program; the option ``head_width`` is their second argument."""
+HEAD_WIDTHS = {"dla34-dcn": 256, "dla34": 256, "resnet18-dcn": 64, "hourglass": 256}
+"""As published."""
+ARCHITECTURES = (*RESNET_CHANNELS, *PUBLIC)
+"""What a training can be asked for."""
 IMAGENET_MEAN = (122.782, 117.001, 104.298)
 """Of the CC0 ResNet-34 that detectors start from, RGB 0..255."""
 IMAGENET_STD = (256.0, 256.0, 256.0)
 
 
-def architecture(backbone: str, width: int) -> Architecture:
-    """What a card says of a network of ours."""
-    return Architecture(ARCHITECTURE, {"backbone": backbone, "width": width})
+def architecture(arch: str) -> Architecture:
+    """What a card says of a network that is trained here; one of ``ARCHITECTURES``."""
+    if arch in PUBLIC:
+        return public_architecture(arch, HEAD_WIDTHS[arch])
+    if arch in RESNET_CHANNELS:
+        return Architecture(RESNET, {"backbone": arch, "width": 64})
+    raise UsageError(f"--arch {arch}: unknown; known: {', '.join(ARCHITECTURES)}")
 
 
-def build_network(card: ModelCard) -> CircleNet:
+def public_architecture(arch: str, head_width: int) -> Architecture:
+    """What a card says of a network of the CircleNet program."""
+    return Architecture(arch, {"head_width": head_width})
+
+
+def build_network(card: ModelCard) -> CircleNetwork:
     """The network a card describes, with random weights."""
-    if card.architecture.name != ARCHITECTURE:
+    name, options = card.architecture.name, card.architecture.options
+    if name != RESNET and name not in PUBLIC:
         raise WeightsError(
-            f"card {card.name}: unknown detector {card.architecture.name!r}; known: {ARCHITECTURE}"
+            f"card {card.name}: unknown detector {name!r}; known: {', '.join((RESNET, *PUBLIC))}"
         )
-    options = card.architecture.options
+    normalise = Normalise(card.mean, card.std, card.channels)
     try:
-        backbone, width = str(options["backbone"]), int(options["width"])
+        if name in PUBLIC:
+            return PUBLIC[name](normalise, int(options["head_width"]))
+        return CircleNet(normalise, ResNetFeatures(str(options["backbone"])), int(options["width"]))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"card {card.name}: the architecture needs backbone and width ({error!r})"
+            f"card {card.name}: {name} cannot be built with {dict(options)} ({error!r})"
         ) from error
-    return CircleNet(Normalise(card.mean, card.std), ResNetFeatures(backbone), width)
 
 
 def detect_config(card: ModelCard) -> DetectConfig:
@@ -59,8 +88,13 @@ def detect_config(card: ModelCard) -> DetectConfig:
     )
 
 
-def build_detector(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Detector:
+def build_detector(
+    card: ModelCard,
+    state: dict[str, torch.Tensor],
+    device: torch.device,
+    views: Sequence[View] = (AS_IT_IS,),
+) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = build_network(card)
     fill(network, state, f"card {card.name}")
-    return Detector(network, detect_config(card), device)
+    return Detector(network, detect_config(card), device, views)

@@ -75,13 +75,19 @@ class Case:
 
 def split_cases(cases: Sequence[Case], named: frozenset[str] | None) -> tuple[list[Case], list[Case]]:
     """Training and held-out cases; ``named``: slides or patients, None for a fifth. Refuses what leaks."""
-    pictures = [picture_hash(c.pixels, 17) for c in cases]
-    origins = Origins(
-        [c.patient for c in cases], [c.name for c in cases], [c.source for c in cases], pictures
-    )
-    is_out = held_out(origins, named)
+    return part_cases(cases, held_out(case_origins(cases), named))
+
+
+def part_cases(cases: Sequence[Case], is_out: NDArray[np.bool_]) -> tuple[list[Case], list[Case]]:
+    """Those that are not and those that are; ``is_out``: (N,)."""
     parts = [[c for c, out in zip(cases, is_out, strict=True) if out == wanted] for wanted in (False, True)]
     return parts[0], parts[1]
+
+
+def case_origins(cases: Sequence[Case]) -> Origins:
+    """Where each comes from, and what it shows."""
+    pictures = [picture_hash(c.pixels, 17) for c in cases]
+    return Origins([c.patient for c in cases], [c.name for c in cases], [c.source for c in cases], pictures)
 
 
 def case_identity(case: Case) -> str:

@@ -1,8 +1,9 @@
 """CircleNet (Yang et al. 2020, MICCAI): a heatmap of centres, a sub-pixel offset and a radius at stride 4."""
 
+import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +24,35 @@ class CircleMaps(NamedTuple):
     """(B, 2, H, W) x, y of the centre within its cell, output px."""
     radius: Tensor
     """(B, 1, H, W) output px."""
+
+
+class CircleNetwork(nn.Module, ABC):
+    """What every detector's network is to the code that runs and trains it."""
+
+    @property
+    @abstractmethod
+    def features(self) -> nn.Module:
+        """What starting weights are for."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> CircleMaps:
+        """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""
+
+
+def head(width: int, hidden: int, outputs: int) -> nn.Sequential:
+    """One map of the features: 3 x 3, ReLU, 1 x 1."""
+    return nn.Sequential(
+        nn.Conv2d(width, hidden, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(hidden, outputs, 1)
+    )
+
+
+def start_with_prior(heat: nn.Sequential) -> nn.Sequential:
+    """The head of the heatmap, made to claim ``PRIOR`` before it is trained."""
+    last = heat[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    nn.init.constant_(last.bias, math.log(PRIOR / (1 - PRIOR)))
+    return heat
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
@@ -50,7 +80,7 @@ class TopDown(nn.Module):
         return x
 
 
-class CircleNet(nn.Module):
+class CircleNet(CircleNetwork):
     """The detector: backbone, top-down neck, three heads. Tile edges are multiples of 32 px."""
 
     def __init__(self, normalise: Normalise, backbone: ResNetFeatures, width: int = 64) -> None:
@@ -58,19 +88,14 @@ class CircleNet(nn.Module):
         self.normalise = normalise
         self.backbone = backbone
         self.neck = TopDown(backbone.channels, width)
-        self.heat = self._head(width, 1)
-        self.offset = self._head(width, 2)
-        self.radius = self._head(width, 1)
-        last = self.heat[-1]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        nn.init.constant_(last.bias, float(torch.logit(torch.tensor(PRIOR))))
+        self.heat = start_with_prior(head(width, width, 1))
+        self.offset = head(width, width, 2)
+        self.radius = head(width, width, 1)
 
-    @staticmethod
-    def _head(width: int, outputs: int) -> nn.Sequential:
-        return nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(width, outputs, 1)
-        )
+    @property
+    def features(self) -> nn.Module:
+        """The ResNet."""
+        return self.backbone
 
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""

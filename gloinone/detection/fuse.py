@@ -39,9 +39,9 @@ def folded(circles: Scored, size: tuple[int, int]) -> Scored:
 def suppress(circles: Scored, max_iou: float = PUBLISHED_MAX_IOU) -> Scored:
     """Greedy circle NMS: the best stay, those with a larger circle IoU than ``max_iou`` to one of them go.
 
-    Best first; ties are broken by place, so that the order of the tiles does not matter.
+    Best first; ties are broken by place, so that the order of the tiles does not matter. Further columns stay.
     """
-    circles = np.asarray(circles, np.float64).reshape(-1, 4)
+    circles = np.asarray(circles, np.float64)
     order = np.lexsort((circles[:, 0], circles[:, 1], -circles[:, 3]))
     circles = circles[order]
     cx, cy, r = circles[:, 0], circles[:, 1], circles[:, 2]

@@ -17,7 +17,7 @@ from gloinone.detection.build import (
     detect_config,
 )
 from gloinone.detection.cases import Case
-from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
 from gloinone.detection.mining import mined
 from gloinone.detection.predict import Detector
@@ -31,7 +31,7 @@ from gloinone.learning.stains import Basis
 from gloinone.learning.training import MakeOptions, train
 from gloinone.metrics import CircleImage, average_precision, mean_average_precision
 from gloinone.weights.card import Measured, ModelCard
-from gloinone.weights.starting import shipped_model, start, starting_card
+from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 TILE_PX = 768
@@ -47,8 +47,8 @@ Say = Callable[[str], None]
 class MakeConfig(MakeOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
-    backbone: str | None = None
-    """None: that of the model to start from, else resnet34."""
+    arch: str | None = None
+    """None: that of the weights to start from, else resnet34."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
     references: tuple[Basis, ...] = ()
@@ -61,8 +61,9 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     """Train, and leave weights.safetensors and card.json in ``config.out``; ``judge`` may be empty."""
     device = pick_device(config.device)
     card = start_card(config, learn, judge)
+    torch.manual_seed(config.recipe.seed)
     network = build_network(card)
-    if start(network, network.backbone, config.init, "detector"):
+    if start(network, network.features, config.init, "detector"):
         learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
     judge = judged(judge)
     data = DetectorData(
@@ -77,7 +78,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     trained = train(
         network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say
     )
-    assert isinstance(trained, CircleNet)
+    assert isinstance(trained, CircleNetwork)
     images = [predict_case(case, Detector(trained, data.detect, device)) for case in judge]
     card = judged_card(card, images, config, data.recall_at)
     for row in card.measured:
@@ -97,14 +98,17 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     """Everything that is known before the training."""
     counts = {s: [c for c in learn if c.source == s] for s in sorted({c.source for c in learn})}
     model, recipe = starting_card(config.init, "detector"), config.recipe
-    ours = architecture(config.backbone or "resnet34", 64)
+    # Weights keep the input they were trained with; new ones get that of the ImageNet start
+    new = None if config.arch is None else architecture(config.arch)
+    kept = model if model and new in (None, model.architecture) else None
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=model.architecture if model and config.backbone is None else ours,
+        architecture=kept.architecture if kept else new or architecture(backbone_name(config.init)),
         edge_px=TILE_PX,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=kept.mean if kept else IMAGENET_MEAN,
+        std=kept.std if kept else IMAGENET_STD,
+        channels=kept.channels if kept else "RGB",
         labels=(GLOMERULUS,),
         licence=config.licence,
         training_data=tuple(

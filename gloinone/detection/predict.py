@@ -1,18 +1,20 @@
 """The detector at work: tiles of one slide through the network in fixed batches, circles in level-0 px out."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gloinone.detection.circlenet import CircleNet
+from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, folded, in_core, suppress
+from gloinone.detection.views import AS_IT_IS, View
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
 from gloinone.records import Overview, Pixels, Window
@@ -58,41 +60,67 @@ class PlacedTile:
 class Detected:
     """Circles of one slide and what of it was not seen."""
 
-    circles: Scored
-    """(N, 4) cx, cy, radius in level-0 px, score; best first, down to the card's floor."""
+    views: tuple[Scored, ...]
+    """Of each view (N, 4) cx, cy, radius in level-0 px, score; best first, down to the card's floor."""
     unread: tuple[Core, ...]
     """Level-0 rectangles that could not be read."""
     n_tiles: int
 
+    @property
+    def circles(self) -> Scored:
+        """Of the first view, which is the tile as it is unless others were asked for."""
+        return self.views[0]
+
 
 class Detector:
-    """A network with its card's numbers on one device."""
+    """A network with its card's numbers on one device; ``views``: the ways in which it looks at each tile."""
 
-    def __init__(self, network: CircleNet, config: DetectConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: CircleNetwork,
+        config: DetectConfig,
+        device: torch.device,
+        views: Sequence[View] = (AS_IT_IS,),
+    ) -> None:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.device = device
+        self.views = tuple(views)
         self.batch_size = config.batch_size or (GPU_BATCH if device.type == "cuda" else 1)
 
     def circles_of(self, tiles: Iterable[PlacedTile], size: tuple[int, int] | None = None) -> Scored:
-        """(N, 4) level-0 circles of tiles, merged; tiles are never held all at once.
+        """(N, 4) level-0 circles of tiles, merged, as the first view shows them; see ``circles_of_views``."""
+        return self.circles_of_views(tiles, size)[0]
+
+    def circles_of_views(
+        self, tiles: Iterable[PlacedTile], size: tuple[int, int] | None = None
+    ) -> tuple[Scored, ...]:
+        """(N, 4) level-0 circles of tiles in each view, merged; tiles are never held all at once.
 
         ``size``: width, height of the slide; a centre beyond its border is folded back, before circles are merged.
         """
-        found = [np.zeros((0, 4))]
+        found = [[np.zeros((0, 4))] for _ in self.views]
         for batch in self._batches(tiles):
             images = [tile.pixels for tile in batch]
-            answers = answers_of(self._predict, images, self._batch_size(images[0].shape))
-            for tile, circles in zip(batch, answers, strict=True):
-                circles = circles[circles[:, 3] >= self.config.floor]
-                placed = circles.copy()
-                placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
-                placed[:, 2] = circles[:, 2] * tile.window.downsample
-                slack = CORE_SLACK_PX * tile.window.downsample
-                x0, y0, x1, y1 = tile.core
-                found.append(placed[in_core(placed, (x0 - slack, y0 - slack, x1 + slack, y1 + slack))])
-        circles = np.concatenate(found)
-        return suppress(circles if size is None else folded(circles, size), self.config.max_iou)
+            size_of_batch = self._batch_size(images[0].shape)
+            for view, parts in zip(self.views, found, strict=True):
+                said = answers_of(partial(self._predict, view=view), images, size_of_batch)
+                parts += [self._placed(circles, tile) for tile, circles in zip(batch, said, strict=True)]
+        merged = []
+        for parts in found:
+            circles = np.concatenate(parts)
+            merged.append(suppress(circles if size is None else folded(circles, size), self.config.max_iou))
+        return tuple(merged)
+
+    def _placed(self, circles: Scored, tile: PlacedTile) -> Scored:
+        """Those of a tile's circles that are its own, in level-0 px."""
+        circles = circles[circles[:, 3] >= self.config.floor]
+        placed = circles.copy()
+        placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
+        placed[:, 2] = circles[:, 2] * tile.window.downsample
+        slack = CORE_SLACK_PX * tile.window.downsample
+        x0, y0, x1, y1 = tile.core
+        return placed[in_core(placed, (x0 - slack, y0 - slack, x1 + slack, y1 + slack))]
 
     def _batches(self, tiles: Iterable[PlacedTile]) -> Iterator[list[PlacedTile]]:
         """Tiles of one shape follow each other; each shape has batches of its own fixed size."""
@@ -105,14 +133,16 @@ class Detector:
         return min(self.batch_size, max(1, as_many_px))
 
     @torch.inference_mode()
-    def _predict(self, images: list[Pixels], size: int) -> NDArray[np.float64]:
+    def _predict(self, images: list[Pixels], size: int, view: View = AS_IT_IS) -> NDArray[np.float64]:
         """(H, W, 3) images of one size, in a batch of ``size`` -> (len(images), K, 4) circles in tile px."""
         height, width = images[0].shape[:2]
-        batch = to_device(stack_padded(images, size), self.device)
+        batch = view.of(to_device(stack_padded(images, size), self.device))
+        batch = batch.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
             maps = self.network(batch)
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
-        return decode(maps, most)[: len(images)].double().cpu().numpy()
+        found = decode(maps, most)[: len(images)].double().cpu().numpy()
+        return view.back(found, height, width)
 
     def read(self, slide: Slide, overview: Overview) -> TileStream:
         """Begin to read what ``detect`` needs of a slide; the caller closes it before the slide."""
@@ -133,5 +163,5 @@ class Detector:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
         with closing(tiles):  # whatever goes wrong, nobody reads on while the caller closes the slide
-            circles = self.circles_of(placed(), (info.width, info.height))
-        return Detected(circles=circles, unread=tuple(unread), n_tiles=total)
+            views = self.circles_of_views(placed(), (info.width, info.height))
+        return Detected(views=views, unread=tuple(unread), n_tiles=total)

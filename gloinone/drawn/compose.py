@@ -1,6 +1,7 @@
 """What lies in the tissue: glomeruli and decoys where there is room, vessels beside them, tubules around them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from gloinone.drawn.config import DrawnGlomerulus, SceneConfig
 from gloinone.drawn.decoys import ARTERY, DECOYS, RADII_UM, decoy, decoy_ring
 from gloinone.drawn.glomeruli import GLOMERULUS_RADII_UM, glomerulus, glomerulus_ring
-from gloinone.drawn.layout import Spot, find_room
+from gloinone.drawn.layout import Spot, find_room, tissue_rings
+from gloinone.drawn.levels import cut_levels
 from gloinone.drawn.shapes import inset, scaled
 from gloinone.drawn.strokes import Element, Mark, element
 from gloinone.drawn.texture import at_points, slow_field
@@ -27,16 +29,27 @@ _VEINS_PER_MM2 = 2.5
 Paint = Callable[[Points, int], list[Mark]]
 
 
-def plant(config: SceneConfig, tissue: Sequence[Points], rng: Rng) -> list[DrawnGlomerulus]:
-    """Glomeruli and decoys, in the order of the counts asked for."""
+def plant(config: SceneConfig, rng: Rng) -> tuple[list[Points], list[DrawnGlomerulus]]:
+    """Outlines of the tissue, and in it glomeruli and decoys, in the order of the counts asked for."""
+    if config.is_cut:
+        block = cut_levels(config.size_um, config.levels, config.torn, _wanted(config, rng), rng)
+        return block.tissue_um, [
+            replace(_thing(rng, p.spot), core=p.core, level=p.level, track=p.track) for p in block.profiles
+        ]
+    tissue = tissue_rings(config.layout, config.size_um, rng)
+    spots = find_room(_wanted(config, rng), tissue, config.size_um, rng)
+    return tissue, [_thing(rng, spot) for spot in spots]
+
+
+def _wanted(config: SceneConfig, rng: Rng) -> list[tuple[str, float]]:
+    """Kind and radius in microns of all that is asked for."""
     kinds = [label for label, count in config.counts.items() for _ in range(count)]
     kinds += [DECOYS[number % len(DECOYS)] for number in range(config.decoys)]
     radii = GLOMERULUS_RADII_UM | RADII_UM
-    wanted = [
+    return [
         (kind, float(rng.triangular(radii[kind][0], np.mean(radii[kind]) * 0.95, radii[kind][1])))
         for kind in kinds
     ]
-    return [_thing(rng, spot) for spot in find_room(wanted, tissue, config.size_um, rng)]
 
 
 def _thing(rng: Rng, spot: Spot) -> DrawnGlomerulus:

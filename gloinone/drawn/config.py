@@ -28,6 +28,10 @@ class SceneConfig:
     mpp: float = 0.5
     scarring: float = 0.2
     """Share of the tissue that is scarred (small tubules far apart), 0..1."""
+    levels: int = 1
+    """Of the layout core: all cores again, cut so many times through the same glomeruli, one level below the other."""
+    torn: bool = False
+    """Of the layout core: the first core is in two parts, a gap of 120 um between."""
 
     def __post_init__(self) -> None:
         if self.stain not in STAINS:
@@ -42,6 +46,10 @@ class SceneConfig:
             )
         if min(self.decoys, *self.counts.values()) < 0:
             raise UsageError("counts of glomeruli and decoys cannot be negative")
+        if self.levels < 1 or (self.is_cut and self.layout != "core"):
+            raise UsageError(
+                f"{self.levels} levels, layout {self.layout}: levels and tears are of the layout core"
+            )
         if not 0 <= self.scarring <= 1 or self.seed < 0:
             raise UsageError(
                 f"scarring {self.scarring} must lie in 0..1, seed {self.seed} must not be negative"
@@ -56,6 +64,11 @@ class SceneConfig:
             SOLIDIFIED: self.solidified,
             DISAPPEARING: self.disappearing,
         }
+
+    @property
+    def is_cut(self) -> bool:
+        """Several levels, or a tear."""
+        return self.levels > 1 or self.torn
 
     @property
     def size_um(self) -> tuple[float, float]:
@@ -81,6 +94,12 @@ class DrawnGlomerulus:
     """One of labels.CLASSES; decoys are non-glomerular."""
     kind: str = ""
     """Of a decoy: which."""
+    core: int = 0
+    """Of a slide with levels: which core it lies in, from 1."""
+    level: int = 0
+    """And at which level of it, from 1."""
+    track: int = 0
+    """The same number for the same glomerulus at every level, from 1."""
 
     @property
     def radius_um(self) -> float:

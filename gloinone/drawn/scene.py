@@ -8,7 +8,7 @@ import shapely
 
 from gloinone.drawn.compose import compose, plant
 from gloinone.drawn.config import DrawnGlomerulus, SceneConfig
-from gloinone.drawn.layout import tissue_mask, tissue_rings
+from gloinone.drawn.layout import tissue_mask
 from gloinone.drawn.render import Glass, render
 from gloinone.drawn.stains import draw_palette
 from gloinone.drawn.strokes import Element
@@ -69,8 +69,7 @@ class Drawing:
 def make_scene(config: SceneConfig) -> Scene:
     """Everything on the slide; does not depend on `config.mpp`. UsageError if there is no room for it."""
     rng = np.random.default_rng((config.seed, 1))
-    tissue = tissue_rings(config.layout, config.size_um, rng)
-    planted = plant(config, tissue, rng)
+    tissue, planted = plant(config, rng)
     elements = compose(config, tissue, planted, rng)
     glomeruli = tuple(thing for thing in planted if not thing.kind)
     decoys = tuple(thing for thing in planted if thing.kind)

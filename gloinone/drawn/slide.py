@@ -29,6 +29,12 @@ class PlantedThing:
     """One of labels.CLASSES."""
     kind: str = ""
     """Of a decoy: which."""
+    core: int = 0
+    """Of a slide with levels: which core it lies in, from 1."""
+    level: int = 0
+    """And at which level of it, from 1."""
+    track: int = 0
+    """The same number for the same glomerulus at every level, from 1."""
 
     @property
     def circle(self) -> tuple[float, float, float]:
@@ -120,4 +126,6 @@ def truth_geojson(things: tuple[PlantedThing, ...], slide_name: str) -> bytes:
 
 
 def _in_pixels(thing: DrawnGlomerulus, mpp: float) -> PlantedThing:
-    return PlantedThing(thing.ring_um / mpp, thing.label, thing.kind)
+    return PlantedThing(
+        thing.ring_um / mpp, thing.label, thing.kind, core=thing.core, level=thing.level, track=thing.track
+    )

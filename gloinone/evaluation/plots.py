@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gloinone.evaluation.agreement import limits_of_agreement
 from gloinone.metrics import Floats, Reliability
 
 DPI = 110
@@ -104,5 +105,31 @@ def draw_pairs(truth: Floats, found: Floats, name: str) -> bytes:
     axes.plot([0, most], [0, most], color="grey", linewidth=1)
     axes.plot(truth, found, ".", alpha=0.6, markersize=9)
     axes.set(xlim=(0, most), ylim=(0, most))
+    axes.grid(alpha=0.3)
+    return png(figure)
+
+
+def draw_bland_altman(machine: Floats, reader: Floats, name: str) -> bytes:
+    """Difference over mean of (N,) pairs, with bias and limits of agreement; pairs with a nan are left out."""
+    known = np.isfinite(machine) & np.isfinite(reader)
+    difference, mean = (machine - reader)[known], (machine + reader)[known] / 2
+    limits = limits_of_agreement(difference)
+    figure = Figure((6, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlabel=f"{name}, mean of machine and reader", ylabel="machine less reader")
+    axes.axhline(0, color="grey", linewidth=1)
+    for value, style in ((limits.bias, "-"), (limits.low, "--"), (limits.high, "--")):
+        if np.isfinite(value):
+            axes.axhline(value, color="C1", linestyle=style)
+            axes.annotate(
+                f"{value:.2f}",
+                (1, value),
+                (4, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
+    axes.plot(mean, difference, ".", alpha=0.6, markersize=9)
+    axes.set_title(f"{limits.n} slides", fontsize=10)
     axes.grid(alpha=0.3)
     return png(figure)

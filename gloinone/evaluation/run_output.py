@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gloinone.annotations.class_names import ClassNames
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth
@@ -104,23 +105,25 @@ def load_run(
     only: frozenset[str] = frozenset(),
     groups: Groups | None = None,
     unlabelled: Mapping[str, Floats] | None = None,
+    classes: ClassNames | None = None,
 ) -> ScoredRun:
     """Slides of a finished run that have truth; the notes name all others.
 
     ``only``: names or file stems to take; empty for all. ``unlabelled``: by slide name, (K, 3) circles.
+    ``classes``: what the truth's names mean; None: they are ours.
     Raises UsageError or AnnotationError.
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
-    summary = _summary(out)
+    summary = read_summary(out)
     slides: list[ScoredSlide] = []
     without: list[str] = []
-    for name, folder, rows in _results(out, summary, only):
+    for name, folder, rows in results(out, summary, only):
         try:
             path = find_truth(name, truth)
         except AnnotationError:
             without.append(name)
             continue
-        facts, known = summary[name], read_truth(path).scored()
+        facts, known = summary[name], read_truth(path, classes, name).scored()
         slides.append(
             ScoredSlide(
                 name=name,
@@ -148,7 +151,7 @@ def load_run(
     return ScoredRun(tuple(slides), tuple(notes))
 
 
-def _results(
+def results(
     out: Path, summary: Mapping[str, Row], only: frozenset[str]
 ) -> Iterator[tuple[str, Path, list[dict[str, Value]]]]:
     """Name, folder and rows of circles.csv of each slide that has results."""
@@ -170,7 +173,8 @@ def _results(
         raise UsageError(f"{out}: no result of {', '.join(sorted(only - seen))}")
 
 
-def _summary(out: Path) -> dict[str, Row]:
+def read_summary(out: Path) -> dict[str, Row]:
+    """Rows of summary.csv by slide. Raises UsageError where there is none."""
     path = out / "summary.csv"
     if not path.is_file():
         raise UsageError(

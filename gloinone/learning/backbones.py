@@ -1,5 +1,7 @@
 """Image networks that give features at several strides."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torchvision import models
@@ -35,16 +37,26 @@ class ResNetFeatures(nn.Module):
 
 
 class Normalise(nn.Module):
-    """RGB 0..255 -> what the backbone was trained on; part of the network, so that nobody forgets it."""
+    """RGB 0..255 -> what the backbone was trained on; part of the network, so that nobody forgets it.
+
+    ``channels``: the order in which the network takes them, and in which ``mean`` and ``std`` stand.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def __init__(
+        self,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        channels: Literal["RGB", "BGR"] = "RGB",
+    ) -> None:
         super().__init__()
+        self.turns = channels == "BGR"
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 or float 0..255 -> float, normalised."""
+        """(B, 3, H, W) RGB, uint8 or float 0..255 -> float, normalised."""
+        x = x.flip(1) if self.turns else x
         return (x.to(self.mean.dtype) - self.mean) / self.std

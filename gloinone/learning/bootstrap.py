@@ -8,6 +8,22 @@ from numpy.typing import NDArray
 ROUNDS = 500
 
 
+def share_interval(
+    hits: NDArray[np.float64], totals: NDArray[np.float64], seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of sum(hits) / sum(totals), (N,) each, over draws of the N items with replacement.
+
+    As ``interval`` of groups of one; (nan, nan) without totals.
+    """
+    drawn = np.random.default_rng(seed).integers(len(totals), size=(ROUNDS, len(totals)))
+    sums = totals[drawn].sum(axis=1)
+    shares = hits[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
+    if not len(shares):
+        return float("nan"), float("nan")
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return float(low), float(high)
+
+
 def interval(
     score: Callable[[NDArray[np.intp]], float], groups: Sequence[str], seed: int = 0
 ) -> tuple[float, float]:

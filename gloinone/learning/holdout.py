@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def held_out(origins: Origins, named: frozenset[str] | None, option: str = "--va
             known = ", ".join(sorted(set(origins.patients))[:20])
             raise UsageError(f"{option}: no slide or patient named {', '.join(unknown)}; patients: {known}")
         chosen = {p for p, own in zip(origins.patients, names, strict=True) if wanted & own}
+    return out_of(origins, chosen, option)
+
+
+def out_of(origins: Origins, chosen: AbstractSet[str], option: str) -> NDArray[np.bool_]:
+    """(N,) True for all items of exactly these patients; refuses what leaks, as ``held_out`` does."""
     is_out = np.array([patient in chosen for patient in origins.patients], np.bool_)
     if len(is_out) and is_out.all():
         raise UsageError(f"{option} leaves nothing to train on; name fewer patients")

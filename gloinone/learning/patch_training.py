@@ -19,6 +19,17 @@ STD = (256.0, 256.0, 256.0)
 
 
 @dataclass(frozen=True)
+class Looks:
+    """How differently the same patch is shown each time."""
+
+    framing: FramingConfig
+    colour: ColourConfig
+
+
+AS_TRAINED = Looks(FramingConfig(), ColourConfig())
+
+
+@dataclass(frozen=True)
 class PatchSet:
     """Three parts that share no patient and no slide."""
 
@@ -78,13 +89,19 @@ def draw_crops(
     patches: Patches, shares: NDArray[np.float64], batch: int, edge_px: int, rng: np.random.Generator
 ) -> Draw:
     """Crops of patches, drawn by ``shares`` (N,)."""
-    numbers = rng.choice(len(patches), batch, p=shares)
-    images = np.empty((batch, edge_px, edge_px, 3), np.uint8)
+    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, AS_TRAINED)
+
+
+def cut_crops(
+    patches: Patches, numbers: NDArray[np.intp], edge_px: int, rng: np.random.Generator, looks: Looks
+) -> Draw:
+    """One crop of each of these patches, framed and coloured at random."""
+    images = np.empty((len(numbers), edge_px, edge_px, 3), np.uint8)
     affines = []
     for i, number in enumerate(numbers):
-        affines.append(framing(float(patches.radius[number]), edge_px, rng, FramingConfig()))
+        affines.append(framing(float(patches.radius[number]), edge_px, rng, looks.framing))
         images[i] = augment_colour(
-            cut_pixels(patches.pixels[number], affines[-1], edge_px), rng, ColourConfig()
+            cut_pixels(patches.pixels[number], affines[-1], edge_px), rng, looks.colour
         )
     return Draw(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), numbers, tuple(affines))
 

@@ -101,13 +101,22 @@ def split_patches(
     patches: Patches, named: frozenset[str] | None, option: str = "--val"
 ) -> tuple[Patches, Patches]:
     """Training and held-out patches; ``named``: slides or patients, None for a fifth. Refuses what leaks."""
+    return part_patches(patches, held_out(patch_origins(patches), named, option))
+
+
+def part_patches(patches: Patches, is_out: NDArray[np.bool_]) -> tuple[Patches, Patches]:
+    """Those that are not and those that are; ``is_out``: (N,)."""
+    return patches.take(np.flatnonzero(~is_out)), patches.take(np.flatnonzero(is_out))
+
+
+def patch_origins(patches: Patches) -> Origins:
+    """Where each comes from, and what it shows."""
     # Backgrounds may look alike; glomeruli do not
     pictures = [
         f"{i} is none" if label == NONGLOMERULAR else picture_hash(pixels, 8)
         for i, (label, pixels) in enumerate(zip(patches.labels, patches.pixels, strict=True))
     ]
-    is_out = held_out(Origins(patches.groups, patches.slides, patches.sources, pictures), named, option)
-    return patches.take(np.flatnonzero(~is_out)), patches.take(np.flatnonzero(is_out))
+    return Origins(patches.groups, patches.slides, patches.sources, pictures)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Recipe:
     steps: int
     batch: int
     peak_rate: float
-    """AdamW's learning rate after the warm-up; cosine to zero at the last step."""
+    """Learning rate after the warm-up; cosine to zero at the last step."""
     warmup_steps: int
     average_decay: float
     """Of the moving average of the weights, which is what is validated and ships."""
@@ -55,9 +55,14 @@ class MakeOptions:
     out: Path
     recipe: Recipe
     init: str = "none"
-    """A model's name or folder, a .safetensors file of a backbone, or none."""
+    """A model's name or folder, a backbone's folder or .safetensors file, or none."""
     device: str = "auto"
     licence: str = "not stated"
+
+
+def adamw(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Loshchilov and Hutter 2019."""
+    return torch.optim.AdamW(network.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Task(Generic[Batch]):
     """The score by which the best weights are kept."""
     identity: str
     """Same for the same data and settings: no checkpoint is taken up by another training."""
+    optimiser: Callable[[nn.Module, Recipe], torch.optim.Optimizer] = adamw
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -130,9 +136,7 @@ class _Run:
         self.task, self.recipe, self.folder = task, recipe, folder
         self.network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, recipe.average_decay)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay
-        )
+        self.optimiser = task.optimiser(self.network, recipe)
         settings = json.dumps([asdict(recipe), task.identity], sort_keys=True)
         self.identity = hashlib.sha256(settings.encode()).hexdigest()
         self.step = 0

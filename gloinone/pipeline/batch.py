@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gloinone.errors import GloInOneError, OutputError, SlideSkippedError
+from gloinone.errors import AnnotationError, GloInOneError, OutputError, SlideSkippedError
 from gloinone.pipeline.ahead import Ahead, Writer, open_task
 from gloinone.pipeline.atomic import check_writable, reason
 from gloinone.pipeline.claims import Claim, Claims
@@ -29,6 +29,7 @@ from gloinone.pipeline.one_slide import (
     settle,
     write_made,
 )
+from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
 from gloinone.pipeline.state import read_state, stamp_state
@@ -174,6 +175,12 @@ class Batch:
                 ensure_beside(task)
             except (OSError, OutputError) as error:
                 logger.warning("%s: no XML beside the slide: %s", task.name, error)
+        try:
+            ensure_origin(task)
+        except (OSError, OutputError, AnnotationError) as error:
+            logger.warning(
+                "%s: patient and stain stay as they were: %s", task.name, words_of(error, self.config)
+            )
         status = verdict.status or "done"
         log_end(task.name, status, verdict.why)
         self._count(task, status, verdict.why)

@@ -14,6 +14,8 @@ MAX_SHOWN = 200
 MIN_COLUMNS, MAX_COLUMNS = 4, 8
 CELL_PX = 200
 """Edge of a crop on the sheet."""
+NO_PICTURE = 225
+"""Grey of a cell without a picture."""
 GAP_PX = 10
 CAPTION_PX = 44
 HEADING_PX = 44
@@ -98,8 +100,12 @@ def _draw_group(group: Group, columns: int) -> Pixels:
 
 
 def _draw_crop(glomerulus: Glomerulus) -> Pixels:
-    """(CELL_PX, CELL_PX, 3) crop with its outline."""
-    crop = np.array(cv2.resize(glomerulus.crop, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    """(CELL_PX, CELL_PX, 3) crop with its outline; plain where no picture was kept."""
+    if glomerulus.crop is None:
+        crop = np.full((CELL_PX, CELL_PX, 3), NO_PICTURE, np.uint8)
+    else:
+        resized = cv2.resize(glomerulus.crop, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
+        crop = np.array(resized, np.uint8)
     window = glomerulus.candidate.window
     scale = np.array([CELL_PX / window.width_px, CELL_PX / window.height_px])
     draw_ring(crop, window.image_from_l0(glomerulus.outline.ring) * scale, COLOURS[glomerulus.label], 2)

@@ -91,8 +91,8 @@ def jpeg_bytes(pixels: Pixels, quality: int = 82) -> bytes:
     return stream.getvalue()
 
 
-def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of (H, W, 3) RGB or (H, W) grey, without metadata."""
+def png_bytes(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """PNG of (H, W, 3) RGB or (H, W) grey of 8 or 16 bits, without metadata."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", compress_level=MASK_LEVEL if pixels.ndim == 2 else PNG_LEVEL)
     return stream.getvalue()

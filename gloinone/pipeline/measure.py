@@ -14,26 +14,27 @@ def measure_glomerulus(
     number: int,
     candidate: Candidate,
     outline: Outline,
-    crop: Crop,
+    crop: Crop | None,
     info: SlideInfo,
     scanned_bounds: ScannedBounds | None = None,
 ) -> Glomerulus:
     """Fill in area, perimeter, diameter, circularity and whether the border cuts it.
 
-    ``scanned_bounds``: what the scanner recorded, if less than the slide; None: ``info.bounds``.
+    ``crop``: None where its picture was not kept. ``scanned_bounds``: what the scanner recorded, if less than the
+    slide; None: ``info.bounds``.
     """
     ring_l0 = measure_ring(outline.ring)
-    at_edge = touches_border(outline.ring, info, crop.window.downsample, scanned_bounds)
+    at_edge = touches_border(outline.ring, info, candidate.window.downsample, scanned_bounds)
     return Glomerulus(
         number=number,
         candidate=candidate,
         outline=outline,
-        crop=crop.pixels,
+        crop=None if crop is None else crop.pixels,
         area_um2=ring_l0.area * info.mpp**2,
         perimeter_um=info.um_from_l0(ring_l0.perimeter),
         diameter_um=info.um_from_l0(ring_l0.diameter),
         circularity=ring_l0.circularity,
-        at_edge=at_edge or touches_unscanned(outline, crop),
+        at_edge=at_edge or (crop is not None and touches_unscanned(outline, crop)),
     )
 
 

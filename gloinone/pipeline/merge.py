@@ -2,18 +2,22 @@
 
 import logging
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from gloinone.annotations.columns import GLOMERULI, SUMMARY
+from gloinone.annotations.columns import CORES, GLOMERULI, PATIENTS, PIECES, SUMMARY, Column
 from gloinone.annotations.csv_text import csv_bytes, join_tables
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
 from gloinone.pipeline.atomic import reason, write_atomic
+from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
+from gloinone.pipeline.layout import PATIENTS as PATIENTS_CSV
+from gloinone.pipeline.layout import PIECES as PIECES_CSV
 from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE, slide_place
 from gloinone.pipeline.layout import SUMMARY as SUMMARY_CSV
+from gloinone.pipeline.patients import patient_rows
 from gloinone.pipeline.report import ReportSlide, write_report
 from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
@@ -21,6 +25,8 @@ from gloinone.records import RowStatus
 
 logger = logging.getLogger(__name__)
 
+SLIDE_TABLES = {GLOMERULI_CSV: GLOMERULI, PIECES_CSV: PIECES, CORES_CSV: CORES}
+"""Tables of OUT that are those of its slides, one after the other."""
 PENDING = "no run has come to it yet, or none to its end"
 
 
@@ -36,9 +42,14 @@ def merge(out: Path) -> list[RowStatus]:
     slides.sort(key=lambda slide: slide.name)
     if not slides:
         raise UsageError(f"{out}: no results of slides in it; name the OUT of a run")
-    write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, [slide.row for slide in slides]))
-    tables = [data for folder, state in found if (data := _glomeruli(folder, state)) is not None]
-    write_atomic(out / GLOMERULI_CSV, join_tables(GLOMERULI, tables))
+    rows = [{column.name: slide.row.get(column.name, "") for column in SUMMARY} for slide in slides]
+    write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, rows))
+    write_atomic(out / PATIENTS_CSV, csv_bytes(PATIENTS, patient_rows(rows)))
+    for name, columns in SLIDE_TABLES.items():
+        tables = [
+            data for folder, state in found if (data := _table(folder, state, name, columns)) is not None
+        ]
+        write_atomic(out / name, join_tables(columns, tables))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
     write_report(out, slides)
     return [slide.status for slide in slides]
@@ -68,19 +79,21 @@ def find_results(out: Path) -> Iterator[tuple[Path, State]]:
                 logger.warning("%s: cannot be understood; run that slide again", Path(folder) / STATE)
 
 
-def _glomeruli(folder: Path, state: State) -> bytes | None:
-    """The slide's glomeruli.csv; None where it has none or another version made it."""
+def _table(folder: Path, state: State, name: str, columns: Sequence[Column]) -> bytes | None:
+    """One of the slide's own tables; None where it has none or another version made it."""
     if state.status not in ("done", "partial"):
         return None
+    if not state.is_of_this_version:
+        logger.warning("%s: left out of %s: made by another version; run that slide again", state.slide, name)
+        return None
     try:
-        data = (folder / GLOMERULI_CSV).read_bytes()
-        join_tables(GLOMERULI, [data])
+        data = (folder / name).read_bytes()
+        join_tables(columns, [data])
     except OSError as error:
         raise OutputError(
-            f"{folder / GLOMERULI_CSV}: cannot be read ({reason(error)}); "
-            "run that slide again with --overwrite"
+            f"{folder / name}: cannot be read ({reason(error)}); run that slide again with --overwrite"
         ) from error
     except AnnotationError as error:
-        logger.warning("%s: left out of %s: %s", state.slide, GLOMERULI_CSV, error)
+        logger.warning("%s: left out of %s: %s", state.slide, name, error)
         return None
     return data

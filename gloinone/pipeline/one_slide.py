@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from gloinone.annotations.tables import MadeWith, summary_row, summary_row_without_result
 from gloinone.errors import OutputError, SlideUnreadableError
@@ -23,17 +23,43 @@ from gloinone.pipeline.exchange import (
     stamp_files,
     write_beside,
 )
-from gloinone.pipeline.layout import LOG, STATE, file_stem
+from gloinone.pipeline.layout import LOG, STATE, SlidePlace, file_stem
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog, log_end
-from gloinone.pipeline.state import InputPrint, State, file_sha256, print_input, read_state, state_bytes
+from gloinone.pipeline.state import (
+    Basis,
+    InputPrint,
+    State,
+    file_sha256,
+    print_input,
+    read_state,
+    state_bytes,
+)
 from gloinone.pipeline.tasks import SlideTask
 from gloinone.records import SlideInfo, SlideResult, Status
 
 logger = logging.getLogger(__name__)
 
+Shield = Callable[[], AbstractContextManager[None]]
+"""No signal interrupts what is done in it."""
 EXCHANGE_TRIES = 20
 """Times somebody may save a file just while it is looked at."""
+
+
+class Placed(Protocol):
+    """A slide whose files are to be put in place."""
+
+    @property
+    def name(self) -> str:
+        """Path relative to IN."""
+
+    @property
+    def place(self) -> SlidePlace:
+        """Of its files in OUT."""
+
+    @property
+    def basis(self) -> Basis:
+        """What the files follow from."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,8 @@ class Account:
     row: Mapping[str, str]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of our file beside the slide, by name."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +98,7 @@ def finish_slide(opened: Opened, on_tile: Callable[[int, int], None]) -> Made:
     """Through the networks, and closed. Raises whatever goes wrong."""
     task = opened.task
     with closing(opened):
-        result = opened.begun.finish(on_tile)
+        result = replace(opened.begun.finish(on_tile), origin=task.origin)
     with suppress(OSError):
         if print_input(task.slide.files) != opened.input:
             raise SlideUnreadableError(f"{task.name}: changed while it was read; run again")
@@ -117,7 +145,10 @@ def account_without_result(
     with suppress(OSError):
         known = print_input(task.slide.files)
     return Account(
-        status, why, known, summary_row_without_result(task.name, status, why, made_with(task), info)
+        status,
+        why,
+        known,
+        summary_row_without_result(task.name, status, why, made_with(task), info, task.origin),
     )
 
 
@@ -137,14 +168,31 @@ def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log:
 
 
 def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
-    """Complete the folder and exchange it for what is there."""
+    """Exchange the folder for what is there, with the XML beside the slide if that is wanted."""
+    beside, notes = _beside(task, folder, read_state(task.place.folder), how)
+    device = how.device() if account.status in ("done", "partial") else ""
+    return put_in_place(task, folder, replace(account, beside=beside), device, nullcontext, log, notes)
+
+
+def put_in_place(
+    task: Placed,
+    folder: Path,
+    account: Account,
+    device: str,
+    shield: Shield,
+    log: SlideLog,
+    warnings: tuple[str, ...] = (),
+) -> State:
+    """Complete a folder of new files and exchange it for what is there; what a person made stays.
+
+    ``warnings``: notes that go to the log, too. Raises OSError and OutputError with the old folder in its place.
+    """
     log_end(task.name, account.status, account.reason or describe(account))
     ours = sorted(stamp_files(folder))
     before = read_state(task.place.folder)
-    beside, notes = _beside(task, folder, before, how)
     for _ in range(EXCHANGE_TRIES):
         kept = keep_foreign(task.place, before, folder)
-        for note in (*notes, *kept.notes):
+        for note in (*warnings, *kept.notes):
             logger.warning("%s: %s", task.name, note, extra={"event": "kept", "slide": task.name})
         outputs = tuple(sorted(kept.renamed.get(name, name) for name in ours))
         state = State(
@@ -154,18 +202,19 @@ def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishin
             input=account.input,
             basis=task.basis,
             row=account.row,
-            notes=(*account.notes, *notes, *kept.notes),
+            notes=(*account.notes, *warnings, *kept.notes),
             files=hash_protected(folder, outputs),
-            beside=beside,
+            beside=account.beside,
             outputs=outputs,
-            device=how.device() if account.status in ("done", "partial") else "",
+            device=device,
             times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
         )
         (folder / LOG).write_bytes(log.data())
         (folder / STATE).write_bytes(state_bytes(state))
         sync_tree(folder)
         try:
-            exchange(task.place, folder, kept.stamps)
+            with shield():
+                exchange(task.place, folder, kept.stamps)
             return state
         except ChangedMeanwhileError:
             put_back(kept, folder)

@@ -16,6 +16,7 @@ from gloinone.pipeline.drawing import (
 )
 from gloinone.pipeline.placing import Boxes, place_labels
 from gloinone.records import Mask, Pixels, SlideInfo, SlideResult, Window
+from gloinone.slide.pieces import pixel_boxes
 
 LONG_SIDE_PX = (1600, 4000)
 """Of the overlay: a camera field is enlarged to the first, a resection reduced to the second."""
@@ -69,7 +70,8 @@ def draw_overlay(result: SlideResult) -> Pixels:
         draw_ring(pixels, ring, COLOURS[glomerulus.label], thickness)
     size_px = int(np.clip(long_side / 140, 20, 26))
     boxes = np.array([[*r.min(axis=0), *r.max(axis=0)] for r in rings], np.float64).reshape(-1, 4)
-    pixels = draw_texts(pixels, _labels(result, boxes, size_px, (width_px, height_px)))
+    numbers = _piece_numbers(result, 2 * size_px, (width_px, height_px))
+    pixels = draw_texts(pixels, [*numbers, *_labels(result, boxes, size_px, (width_px, height_px))])
     foot = draw_foot(result, max(width_px, MIN_FOOT_PX), um_per_px)
     beside = np.full((height_px, foot.shape[1] - width_px, 3), 255, np.uint8)
     return np.vstack([np.hstack([pixels, beside]), foot])
@@ -125,6 +127,21 @@ def _labels(result: SlideResult, boxes: Boxes, size_px: int, size: tuple[int, in
     ]
 
 
+def _piece_numbers(result: SlideResult, size_px: int, size: tuple[int, int]) -> list[Text]:
+    """Each piece's number above its highest point."""
+    if result.piece_map is None:
+        return []
+    height, width = result.piece_map.shape
+    texts = []
+    for number, (left, top, right, _) in pixel_boxes(result.piece_map).items():
+        columns = left + np.flatnonzero(result.piece_map[top, left:right] == number)
+        x, y = (float(np.median(columns)) + 0.5) * size[0] / width, top * size[1] / height
+        wide = text_width(str(number), size_px)
+        place = np.clip([x - wide / 2, y - 1.3 * size_px], 0, [max(0, size[0] - wide), size[1]])
+        texts.append(Text(float(place[0]), float(place[1]), str(number), size_px, TISSUE_LINE, WHITE))
+    return texts
+
+
 def draw_foot(result: SlideResult, width_px: int, um_per_px: float) -> Pixels:
     """Scale bar and legend on white, as many lines as the width asks for: (H, width_px, 3)."""
     size_px = int(np.clip(width_px / 90, 15, 26))
@@ -159,7 +176,7 @@ def legend(result: SlideResult) -> list[tuple[Colour | None, str]]:
     ]
     kinds = (*SCLEROSED_KINDS, NONGLOMERULAR)
     items += [(COLOURS[kind], f"{kind} {result.count(kind)}") for kind in kinds if result.count(kind)]
-    items.append((TISSUE_LINE, "border of tissue"))
+    items.append((TISSUE_LINE, "border of tissue" + (", numbers of its pieces" if result.pieces else "")))
     if result.unread:
         items.append((UNREAD_LINE, "hatched: not read"))
     return items

@@ -19,6 +19,7 @@ from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.claims import Claims
 from gloinone.pipeline.layout import SLIDES
 from gloinone.pipeline.slide_list import read_list
+from gloinone.records import Origin
 from gloinone.slide.discover import SlidePath
 
 COLUMNS = ["pseudonym", "slide"]
@@ -32,6 +33,23 @@ def rename(slides: Iterable[SlidePath], called: Mapping[str, str]) -> tuple[Slid
     """Slides under their pseudonyms and sorted by these: the order of their names is gone too."""
     renamed = (replace(slide, name=called[slide.name]) for slide in slides)
     return tuple(sorted(renamed, key=lambda slide: slide.name))
+
+
+def disguise(origins: Mapping[str, Origin]) -> dict[str, Origin]:
+    """By pseudonym of the slide: a patient is called by the lowest number of the slides, P0003 of S0003 and S0007.
+
+    Slides that come later have higher numbers, so the name stays for as long as the key and the table do.
+
+    >>> disguise({"S0007": Origin("Ann", "PAS"), "S0003": Origin("Ann")})["S0007"]
+    Origin(patient='P0003', stain='PAS')
+    """
+    lowest: dict[str, str] = {}
+    for slide in sorted(origins, key=lambda pseudonym: int(pseudonym[1:])):
+        lowest.setdefault(origins[slide].patient, f"P{slide[1:]}")
+    return {
+        slide: replace(origin, patient=lowest[origin.patient] if origin.patient else "")
+        for slide, origin in origins.items()
+    }
 
 
 def check_key_place(key: Path, source: Path, out: Path) -> None:

@@ -68,6 +68,11 @@ class SlideView:
     contact: InlinePicture | None = None
 
     @property
+    def caution(self) -> str:
+        """What the interval does not know; empty for a slide of one piece."""
+        return pieces_caution(self.numbers.get("n_pieces"))
+
+    @property
     def address(self) -> str:
         """Where a click on the name leads; empty if there is nothing to see."""
         return f"#{self.anchor}" if self.illustrated else self.links.get("overlay", "")
@@ -185,6 +190,18 @@ def model_views(run: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return views
+
+
+def pieces_caution(n_pieces: float | None) -> str:
+    """What to say beside the numbers of a slide with several pieces of tissue.
+
+    >>> pieces_caution(3)
+    'sum over 3 pieces; levels of one core repeat glomeruli, the interval does not allow for it'
+    """
+    if n_pieces is None or n_pieces < 2:
+        return ""
+    repeats = "levels of one core repeat glomeruli, the interval does not allow for it"
+    return f"sum over {n_pieces:.0f} pieces; {repeats}"
 
 
 def fixed(value: object, decimals: int = 0) -> str:

@@ -15,10 +15,11 @@ import gloinone
 from gloinone.errors import UsageError
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.pipeline.layout import RUN, RUNS
-from gloinone.pipeline.state import State
+from gloinone.pipeline.state import Json, State
 from gloinone.pipeline.tasks import Method, RunConfig
 
 FORMAT = 1
+EXPORT = "export.json"
 TRAINED_ON = ("training_data", "split")
 """Of a model's card: they may name slides and folders of the same hospital."""
 PROGRAM = "gloinone"
@@ -62,6 +63,22 @@ def write_record(
         "slides": [_slide(state) for state in states],
     }
     write_atomic(record_path(config), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def write_export_record(out: Path, started: str, settings: Mapping[str, Json]) -> None:
+    """That OUT was exported, as a record beside those of the runs: the latest of them, with these settings.
+
+    Raises OutputError.
+    """
+    latest = max(read_records(out), key=lambda record: str(record.get("started", "")), default={})
+    said = {
+        "arguments": ["export"],
+        "settings": {**latest.get("settings", {}), **settings},
+        "shard": None,
+        "started": started,
+        "finished": now(),
+    }
+    write_atomic(out / RUNS / EXPORT, (json.dumps({**latest, **said}, indent=1) + "\n").encode())
 
 
 def read_records(out: Path) -> list[dict[str, Any]]:

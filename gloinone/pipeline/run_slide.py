@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,23 @@ from gloinone.annotations.imagescope_write import frame_note
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
-from gloinone.records import Candidate, Crop, Detection, Glomerulus, Outline, Overview, SlideInfo, SlideResult
+from gloinone.records import (
+    Candidate,
+    Crop,
+    Detection,
+    Glomerulus,
+    Outline,
+    Overview,
+    Piece,
+    PieceMap,
+    SlideInfo,
+    SlideResult,
+)
 from gloinone.slide.crops import stream_crops
+from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.study.on_slide import with_levels
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +54,7 @@ class Found(Protocol):
 
     @property
     def circles(self) -> NDArray[np.float64]:
-        """(N, 4) cx, cy, radius (level-0 px), score."""
+        """(N, 4) cx, cy, radius (level-0 px), score; or (N, 5) with the votes of several detectors or views."""
 
     @property
     def unread(self) -> tuple[Core, ...]:
@@ -65,6 +78,16 @@ class Stages:
     min_score: float
     keep_nonglomerular: bool = False
     subtype_validated: bool = False
+    voters: int = 1
+    """Detectors, each as often as it has views."""
+
+
+class OnPieces(NamedTuple):
+    """Fields of a SlideResult that follow from its tissue and its glomeruli."""
+
+    glomeruli: tuple[Glomerulus, ...]
+    pieces: tuple[Piece, ...]
+    piece_map: PieceMap
 
 
 @dataclass(frozen=True)
@@ -131,8 +154,16 @@ class Begun:
         )
 
 
+def on_pieces(glomeruli: Sequence[Glomerulus], overview: Overview, info: SlideInfo) -> OnPieces:
+    """The glomeruli with the pieces of tissue that they lie on, and the levels and tracks that follow."""
+    pieces = find_pieces(overview.tissue, info.mpp * overview.window.downsample)
+    placed = place_on_pieces(glomeruli, pieces, overview.window)
+    measured = measure_pieces(pieces, overview.window, info)
+    return OnPieces(*with_levels(placed, measured, pieces, overview.window, info.mpp), pieces)
+
+
 def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 4) top to bottom, then left to right, by centre; whole pixels, so that noise does not reorder."""
+    """(N, 4 or more) top to bottom, then left to right, by centre; whole pixels, so that noise does not reorder."""
     return circles[np.lexsort((circles[:, 0], np.floor(circles[:, 1])))]
 
 
@@ -166,14 +197,20 @@ def _classify(
 def _candidate(
     circle: NDArray[np.float64], crop: Crop, row: NDArray[np.float64], stages: Stages
 ) -> _Classified:
-    cx, cy, radius, det_score = (float(v) for v in circle)
+    cx, cy, radius, det_score = (float(v) for v in circle[:4])
+    votes = int(circle[4]) if len(circle) > 4 else 1
     p = tuple(float(v) for v in row)
     assert len(p) == 5
     score = combined_score(det_score, p, stages.score_combination)
     label = classify(p, stages.rule)
-    candidate = Candidate(Detection(cx, cy, radius, det_score), p, score, label, crop.window)
-    keep = score >= stages.min_score and (label != NONGLOMERULAR or stages.keep_nonglomerular)
+    candidate = Candidate(Detection(cx, cy, radius, det_score, votes), p, score, label, crop.window)
+    keep = is_kept(candidate, stages.min_score, stages.keep_nonglomerular)
     return _Classified(candidate, crop if keep else None)
+
+
+def is_kept(candidate: Candidate, min_score: float, keep_nonglomerular: bool) -> bool:
+    """Whether a circle becomes a row of glomeruli.csv."""
+    return candidate.score >= min_score and (candidate.label != NONGLOMERULAR or keep_nonglomerular)
 
 
 def _measure(

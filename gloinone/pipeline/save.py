@@ -3,32 +3,40 @@
 No file holds a time or a machine's name: the same result is the same bytes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI
+from gloinone.annotations.columns import CIRCLES, CORES, GLOMERULI, PIECES
 from gloinone.annotations.csv_text import csv_bytes
 from gloinone.annotations.geojson_write import geojson_bytes
 from gloinone.annotations.imagescope_write import imagescope_bytes
+from gloinone.annotations.piece_tables import core_rows, piece_rows
 from gloinone.annotations.region import OutputShape
-from gloinone.annotations.tables import circle_rows, glomerulus_rows
+from gloinone.annotations.saved_result import RESULT, result_bytes
+from gloinone.annotations.tables import by_candidate, circle_rows, glomerulus_rows
 from gloinone.pipeline.contact import draw_contact
 from gloinone.pipeline.drawing import jpeg_bytes, png_bytes
 from gloinone.pipeline.label_map import write_label_map
+from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
+from gloinone.pipeline.layout import PIECES as PIECES_CSV
 from gloinone.pipeline.layout import SLIDES, file_stem
 from gloinone.pipeline.overlay import draw_overlay
-from gloinone.records import Glomerulus, SlideResult
+from gloinone.records import Crop, Glomerulus, Mask, Pixels, SlideResult
 
 CIRCLES_CSV = "circles.csv"
 OVERLAY = "overlay.jpg"
 CONTACT = "contact.jpg"
+THUMBNAIL = "thumbnail.jpg"
+TISSUE = "tissue.png"
 CROPS = "crops"
 MASKS = "masks"
 LABEL_MAP = "masks.tif"
+PIECE_MAP = "pieces.png"
 
 
 @dataclass(frozen=True)
@@ -43,41 +51,91 @@ class SaveOptions:
     """Write masks/ and masks.tif."""
 
 
-def write_slide(folder: Path, result: SlideResult, options: SaveOptions, place: str | None = None) -> None:
+@dataclass(frozen=True)
+class Earlier:
+    """What was written of the slide before and stays, though the result now shows only a part of it."""
+
+    thumbnail: bytes
+    outlined: Mapping[int, Glomerulus]
+    """All that the segmenter has seen, by place among the candidates, kept now or not."""
+
+
+def write_slide(
+    folder: Path,
+    result: SlideResult,
+    options: SaveOptions,
+    place: str | None = None,
+    earlier: Earlier | None = None,
+) -> None:
     """Write all files of a slide into ``folder``, which is empty and nobody else's.
 
     ``place`` is where the folder will lie, relative to OUT, if not slides/<name of the slide>: the paths in
-    glomeruli.csv. Raises OutputError for what cannot be expressed, OSError for what cannot be written.
+    glomeruli.csv. ``earlier``: None where the slide was just read. Raises OutputError for what cannot be expressed,
+    OSError for what cannot be written.
     """
     place = f"{SLIDES}/{result.info.name}" if place is None else place
     stem = file_stem(result.info.name)
+    kept = by_candidate(result.candidates, result.glomeruli)
+    earlier = earlier or Earlier(jpeg_bytes(_shown(result)), kept)
     files = {
         f"{stem}.xml": imagescope_bytes(result, options.shape),
         f"{stem}.geojson": geojson_bytes(result, options.shape),
         GLOMERULI_CSV: csv_bytes(GLOMERULI, glomerulus_rows(result, place, options.crops, options.masks)),
         CIRCLES_CSV: csv_bytes(CIRCLES, circle_rows(result)),
-        OVERLAY: jpeg_bytes(draw_overlay(result)),
+        PIECES_CSV: csv_bytes(PIECES, piece_rows(result)),
+        CORES_CSV: csv_bytes(CORES, core_rows(result)),
+        THUMBNAIL: earlier.thumbnail,
+        TISSUE: png_bytes(_black_white(result.overview.tissue)),
+        OVERLAY: jpeg_bytes(draw_overlay(_with_thumbnail(result, earlier.thumbnail))),
         CONTACT: jpeg_bytes(draw_contact(result)),
+        RESULT: result_bytes(result, earlier.outlined),
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)
+    if result.piece_map is not None:
+        (folder / PIECE_MAP).write_bytes(png_bytes(result.piece_map))
     if options.crops:
-        _write_crops(folder / CROPS, result.glomeruli)
+        _write_crops(folder / CROPS, kept, earlier.outlined)
     if options.masks:
         _write_masks(folder / MASKS, result.glomeruli)
         write_label_map(folder / LABEL_MAP, result.glomeruli, result.info)
 
 
-def _write_crops(folder: Path, glomeruli: Sequence[Glomerulus]) -> None:
-    """What the networks saw of each glomerulus."""
+def crop_name(place: int, glomerulus: str) -> str:
+    """File of a crop by the id of its glomerulus; by its row in circles.csv, from 1, where it is none any more."""
+    return f"{glomerulus or f'circle-{place + 1:04d}'}.png"
+
+
+def _shown(result: SlideResult) -> Pixels:
+    """The finest picture of the whole slide."""
+    return result.overview.pixels if result.picture is None else result.picture.pixels
+
+
+def _with_thumbnail(result: SlideResult, thumbnail: bytes) -> SlideResult:
+    """The result as it looks in its thumbnail, so that the overlay can be drawn once more without the slide."""
+    pixels = cv2.imdecode(np.frombuffer(thumbnail, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert pixels is not None
+    height_px, width_px = pixels.shape[:2]
+    window = replace(result.overview.window, width_px=width_px, height_px=height_px)
+    return replace(result, picture=Crop(window, np.asarray(pixels, np.uint8)))
+
+
+def _write_crops(folder: Path, kept: Mapping[int, Glomerulus], outlined: Mapping[int, Glomerulus]) -> None:
+    """What the networks saw of each glomerulus, and of each circle that was one before."""
     folder.mkdir()
-    for glomerulus in glomeruli:
-        (folder / f"{glomerulus.id}.png").write_bytes(png_bytes(glomerulus.crop))
+    for place, glomerulus in {**outlined, **kept}.items():
+        if glomerulus.crop is not None:
+            name = crop_name(place, glomerulus.id if place in kept else "")
+            (folder / name).write_bytes(png_bytes(glomerulus.crop))
 
 
 def _write_masks(folder: Path, glomeruli: Sequence[Glomerulus]) -> None:
     """White where the glomerulus is, in size and frame of its crop."""
     folder.mkdir()
     for glomerulus in glomeruli:
-        mask = np.where(glomerulus.outline.mask, 255, 0).astype(np.uint8)
-        (folder / f"{glomerulus.id}.png").write_bytes(png_bytes(mask))
+        (folder / f"{glomerulus.id}.png").write_bytes(png_bytes(_black_white(glomerulus.outline.mask)))
+
+
+def _black_white(mask: Mask) -> Pixels:
+    """(H, W) 255 where the mask is true."""
+    return np.where(mask, 255, 0).astype(np.uint8)

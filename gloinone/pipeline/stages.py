@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS
 from gloinone.pipeline.run_slide import Begun, Stages
@@ -17,7 +18,7 @@ from gloinone.weights.store import ModelPaths, find_model, load_state, model_dir
 if TYPE_CHECKING:
     import torch
 
-TASKS: tuple[Task, ...] = ("detector", "classifier", "segmenter")
+SECOND_STAGE: tuple[Task, ...] = ("classifier", "segmenter")
 REPORTED = ("name", "sha256", "licence", "training_data", "split", "measured", "not_validated")
 """What run.json and the report say of each model."""
 
@@ -26,8 +27,8 @@ REPORTED = ("name", "sha256", "licence", "training_data", "split", "measured", "
 class StagesConfig:
     """Which models, where, and what of their cards the user overrides."""
 
-    detector: str = "detector"
-    """A name, or a folder."""
+    detectors: tuple[str, ...] = ("detector",)
+    """Names, or folders; of several, circles that enough of them find are kept."""
     classifier: str = "classifier"
     segmenter: str = "segmenter"
     models: tuple[Path, ...] = ()
@@ -36,10 +37,23 @@ class StagesConfig:
     min_score: float | None = None
     """Circles below this are not kept; 0..1. None: the threshold on the detector's card."""
     keep_nonglomerular: bool = False
+    tta: bool = False
+    """Whether each detector also looks at turned and mirrored tiles, each view with a vote of its own."""
+    min_votes: int | None = None
+    """How many detectors or views must find a circle; None: the usual number."""
 
     def __post_init__(self) -> None:
+        if self.min_votes is not None and not 1 <= self.min_votes <= self.voters:
+            raise UsageError(
+                f"--min-votes {self.min_votes}: there are {self.voters} votes; pass 1 to {self.voters}"
+            )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"--min-score {self.min_score:g}: a score lies in 0 to 1, e.g. --min-score 0.3")
+
+    @property
+    def voters(self) -> int:
+        """Detectors, each as often as it has views."""
+        return len(self.detectors) * (len(TTA_VIEWS) if self.tta else 1)
 
 
 @dataclass
@@ -51,27 +65,44 @@ class Networks:
     """Where the networks run; empty until they are loaded."""
 
     @cached_property
-    def paths(self) -> dict[Task, ModelPaths]:
-        """Where each model lies. Raises WeightsError for one that is not there."""
+    def detectors(self) -> tuple[tuple[ModelPaths, ModelCard], ...]:
+        """Where each detector lies, and its card, by identity: the order in which they were named is nothing.
+
+        Raises WeightsError for one that is not there.
+        """
         dirs = model_dirs(self.config.models)
-        return {task: find_model(getattr(self.config, task), task, dirs) for task in TASKS}
+        found = [find_model(name, "detector", dirs) for name in self.config.detectors]
+        pairs = sorted(((p, read_card(p.card)) for p in found), key=lambda pair: pair[1].identity)
+        if len({card.sha256 for _, card in pairs}) < len(pairs):
+            names = ", ".join(card.identity for _, card in pairs)
+            raise UsageError(f"--detector: {names}: the same weights twice; each has one vote")
+        return tuple(pairs)
+
+    @cached_property
+    def paths(self) -> dict[Task, ModelPaths]:
+        """Where each model lies, of several detectors the first. Raises WeightsError for one that is not there."""
+        dirs = model_dirs(self.config.models)
+        second = {task: find_model(getattr(self.config, task), task, dirs) for task in SECOND_STAGE}
+        return {"detector": self.detectors[0][0], **second}
 
     @cached_property
     def model_cards(self) -> dict[Task, ModelCard]:
-        """By task."""
+        """By task, of several detectors the first."""
         return {task: read_card(paths.card) for task, paths in self.paths.items()}
 
     @property
     def models(self) -> Mapping[str, str]:
-        """detector, classifier, segmenter: name@first 12 of sha256."""
-        return {task: card.identity for task, card in self.model_cards.items()}
+        """detector, classifier, segmenter: name@first 12 of sha256, several detectors joined by +."""
+        models = {str(task): card.identity for task, card in self.model_cards.items()}
+        models["detector"] = " + ".join(card.identity for _, card in self.detectors)
+        return models
 
     @property
     def cards(self) -> Mapping[str, Mapping[str, object]]:
-        """What is reported of each model."""
-        return {
-            task: {name: asdict(card)[name] for name in REPORTED} for task, card in self.model_cards.items()
-        }
+        """What is reported of each model; further detectors are counted from 2."""
+        cards = {str(task): card for task, card in self.model_cards.items()}
+        cards |= {f"detector {n}": card for n, (_, card) in enumerate(self.detectors[1:], start=2)}
+        return {task: {name: asdict(card)[name] for name in REPORTED} for task, card in cards.items()}
 
     @property
     def settings(self) -> Mapping[str, Json]:
@@ -80,17 +111,25 @@ class Networks:
             "min_score": self.min_score,
             "keep_nonglomerular": self.config.keep_nonglomerular,
             "device": self.config.device.partition(":")[0],
+            **self._voting,
         }
 
     @property
+    def _voting(self) -> Mapping[str, Json]:
+        """What was chosen of several votes; nothing with one."""
+        if self.config.voters == 1:
+            return {}
+        return {"tta": self.config.tta, "min_votes": self.config.min_votes}
+
+    @property
     def min_score(self) -> float:
-        """The user's, else the detector card's."""
+        """The user's, else the detector card's; of several the mean, as a circle's score is their mean."""
         if self.config.min_score is not None:
             return self.config.min_score
-        threshold = self.model_cards["detector"].threshold
-        if threshold is None:
+        thresholds = [card.threshold for _, card in self.detectors if card.threshold is not None]
+        if len(thresholds) < len(self.detectors):
             raise WeightsError("the detector's card states no threshold; pass --min-score, e.g. 0.3")
-        return threshold
+        return sum(thresholds) / len(thresholds)
 
     def load(self) -> Callable[[Slide], Begun]:
         """Build and fill the networks on the device. Raises WeightsError, or UsageError for the device."""
@@ -102,6 +141,8 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     """The stages, and the device they run on."""
     from gloinone.classification.build import build_classifier
     from gloinone.detection.build import build_detector
+    from gloinone.detection.ensemble import Ensemble
+    from gloinone.detection.voting import VoteConfig
     from gloinone.learning.device import (
         describe_device,
         keep_freed_memory,
@@ -124,18 +165,23 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     def state(task: Task) -> "dict[str, torch.Tensor]":
         return load_state(networks.paths[task], cards[task])
 
-    detector = build_detector(cards["detector"], state("detector"), device)
+    config = networks.config
+    views = TTA_VIEWS if config.tta else (AS_IT_IS,)
+    detectors = [build_detector(card, load_state(p, card), device, views) for p, card in networks.detectors]
+    votes = VoteConfig() if config.min_votes is None else VoteConfig(min_votes=config.min_votes)
     classifier = build_classifier(cards["classifier"], state("classifier"), device)
     segmenter = build_segmenter(cards["segmenter"], state("segmenter"), device)
+    ensemble = Ensemble(detectors, votes)
     stages = Stages(
-        read=detector.read,
-        detect=detector.detect,
+        read=ensemble.read,
+        detect=ensemble.detect,
         classify=classifier.classify,
         segment=segmenter.segment,
         rule=rule,
         score_combination=combination,
         min_score=networks.min_score,
-        keep_nonglomerular=networks.config.keep_nonglomerular,
+        keep_nonglomerular=config.keep_nonglomerular,
+        voters=config.voters,
         subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from gloinone.annotations.columns import SUMMARY
 from gloinone.pipeline.layout import STATE
 from gloinone.records import Status
 
@@ -70,6 +71,11 @@ class State:
     device: str = ""
     times: Mapping[str, float | str] = field(default_factory=dict)
 
+    @property
+    def is_of_this_version(self) -> bool:
+        """Whether its row has just the columns that summary.csv has now: older results lack tables, too."""
+        return set(self.row) == {column.name for column in SUMMARY}
+
     def differs_from(self, current: InputPrint | None, basis: Basis) -> str:
         """Why these results do not hold for that input and basis, in a few words; empty if they do."""
         if self.input is None or current != self.input:
@@ -78,6 +84,8 @@ class State:
 
     def made_otherwise_than(self, basis: Basis) -> str:
         """The same, of the basis alone."""
+        if not self.is_of_this_version:
+            return "made by a version with other tables"
         if self.basis.version != basis.version:
             return f"made by version {self.basis.version}"
         if self.basis.models != basis.models:

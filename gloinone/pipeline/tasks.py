@@ -9,14 +9,15 @@ from typing import Protocol
 import gloinone
 from gloinone.errors import UsageError
 from gloinone.pipeline.layout import SlidePlace, slide_place
-from gloinone.pipeline.pseudonyms import give_pseudonyms, rename
+from gloinone.pipeline.pseudonyms import disguise, give_pseudonyms, rename
 from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.slide_list import place_in, read_list
 from gloinone.pipeline.state import Basis, InputPrint, Json, print_input, read_state
-from gloinone.records import SlideResult, Status
+from gloinone.records import UNSAID, Origin, SlideResult, Status
 from gloinone.slide.discover import SlidePath, find_slides, readable
 from gloinone.slide.reader import Slide
 from gloinone.slide.resolution import (
+    MppTable,
     Resolution,
     check_mpp_option,
     read_mpp_csv,
@@ -97,6 +98,8 @@ class RunConfig:
     """Of the slides in OUT's list, which the first shard writes if there is none."""
     pending: bool = False
     """Only slides of which nothing is known yet, not even that they failed; of OUT's list if there is one."""
+    only_listed: bool = False
+    """Only slides that have a row in the table of mpp."""
     pseudonyms: Path | None = None
     """The key: slides are called S0001 ... in everything that is written and said."""
     arguments: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ class SlideTask:
     resolution: Resolution
     place: SlidePlace
     basis: Basis
+    origin: Origin = UNSAID
 
     @property
     def name(self) -> str:
@@ -164,12 +168,19 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
         names = tuple(slide.name for slide in slides)
         unmatched = table.unmatched(names)
         table = table.for_slides(names)
+    if config.only_listed:
+        slides = listed_only(slides, table)
     resolutions = {slide.name: resolution_for(slide.name, table, config.mpp) for slide in slides}
+    origins = {name: table.origin(name) for name in resolutions} if table else {}
     if config.pseudonyms is not None:
         called = give_pseudonyms(config.pseudonyms, config.source, config.out, resolutions, keep_names)
+        if table is not None:  # of all slides that the key knows: a patient must keep a name, too
+            origins = disguise({called[name]: table.origin(name) for name in called})
         resolutions = {called[name]: said for name, said in resolutions.items()}
         slides = rename(slides, called)
         slides = slides if listed is None else place_in(config.source, listed, slides)
+        if config.only_listed:
+            slides = tuple(slide for slide in slides if slide.name in resolutions)
         ignored = counted(ignored, IGNORED)
         unmatched = list(counted(unmatched, UNMATCHED))
     shard = config.shard or Shard(0, 1)
@@ -179,8 +190,20 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
         if config.pending and read_state(place.folder) is not None:
             continue
         said = resolutions.get(slide.name, Resolution())  # one that is gone since it was listed has none
-        tasks.append(SlideTask(slide, said, place, basis(config, method, said)))
+        origin = origins.get(slide.name, UNSAID)
+        tasks.append(SlideTask(slide, said, place, basis(config, method, said), origin))
     return Work(tuple(tasks), slides, ignored, tuple(unmatched))
+
+
+def listed_only(slides: Sequence[SlidePath], table: MppTable | None) -> tuple[SlidePath, ...]:
+    """Slides that have a row in the table of --mpp-csv. Raises UsageError if there are none, or no table."""
+    if table is None:
+        raise UsageError("--only-listed: no list; name a table with the columns slide and mpp in --mpp-csv")
+    table = table.for_slides(slide.name for slide in slides)
+    listed = tuple(slide for slide in slides if table.row(slide.name))
+    if not listed:
+        raise UsageError(f"{table.path}: lists none of the {len(slides)} slides; leave --only-listed out")
+    return listed
 
 
 def counted(sentences: Sequence[str], what: str) -> tuple[str, ...]:

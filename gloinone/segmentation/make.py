@@ -22,7 +22,7 @@ from gloinone.segmentation.scores import dice_of_patches, measured_dice
 from gloinone.segmentation.train import segmenter_task
 from gloinone.slide.crops import CONTEXT_UM
 from gloinone.weights.card import Architecture, ModelCard
-from gloinone.weights.starting import shipped_model, start, starting_card
+from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
 
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ class MakeConfig(MakeOptions):
     architecture: str | None = None
     """None: that of the model to start from, else deeplabv3plus."""
     encoder: str | None = None
-    """None: that of the model to start from, else resnet34."""
+    """None: that of the weights to start from."""
 
 
 def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
@@ -46,6 +46,7 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(parts, config)
+    torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     start(network, network.encoder, config.init, "segmenter")
 
@@ -89,7 +90,8 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     sources = sorted(set(parts.train.sources))
     counts = [f"{name}: {parts.train.sources.count(name)} outlines" for name in sources]
     model, recipe = starting_card(config.init, "segmenter"), config.recipe
-    named = model.architecture if model else Architecture("deeplabv3plus", {"encoder_name": "resnet34"})
+    ours = Architecture("deeplabv3plus", {"encoder_name": backbone_name(config.init)})
+    named = model.architecture if model else ours
     name = config.architecture or named.name
     encoder = config.encoder or str(named.options["encoder_name"])
     return ModelCard(

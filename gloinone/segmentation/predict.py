@@ -22,10 +22,13 @@ BATCH = 8
 class Segmenter:
     """A trained network with its card, on a device; keeps no state between calls."""
 
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device) -> None:
+    def __init__(
+        self, network: nn.Module, card: ModelCard, device: torch.device, batch_size: int = BATCH
+    ) -> None:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.card = card
         self.device = device
+        self.batch_size = batch_size
         self.config = OutlineConfig() if card.threshold is None else OutlineConfig(threshold=card.threshold)
 
     def segment(
@@ -45,8 +48,9 @@ class Segmenter:
 
     def probabilities(self, pictures: Sequence[Pixels]) -> Iterator[NDArray[np.float32]]:
         """(H, W) of each picture, in its own size."""
-        for batch in fixed_batches(pictures, BATCH):
-            for picture, own in zip(batch, answers_of(self._predict, batch, BATCH), strict=True):
+        for batch in fixed_batches(pictures, self.batch_size):
+            answers = answers_of(self._predict, batch, self.batch_size)
+            for picture, own in zip(batch, answers, strict=True):
                 # Interpolate logits, not probabilities: a sharp border stays where it is
                 size = (picture.shape[1], picture.shape[0])
                 fitted = cv2.resize(own, size, interpolation=cv2.INTER_LINEAR)

@@ -1,6 +1,6 @@
 """Microns per pixel: from the user's table, else the file, else the user's option. Never guessed.
 
-The table (``--mpp-csv``) has the columns slide and mpp; others, such as patient, are kept with the row.
+The table (``--mpp-csv``) has the columns slide and mpp, and may have patient and stain; others are kept with the row.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from gloinone.errors import ResolutionError, UsageError
-from gloinone.records import MppSource
+from gloinone.records import MppSource, Origin
 
 SMALLEST_MPP = 0.05
 LARGEST_MPP = 20.0
@@ -68,6 +68,11 @@ class MppTable:
         """Microns per pixel of a slide, or None where the table says nothing."""
         row = self.row(name)
         return row.mpp if row else None
+
+    def origin(self, name: str) -> Origin:
+        """Patient and stain of a slide, as far as the table says."""
+        row = self.row(name)
+        return Origin(row.columns.get("patient", ""), row.columns.get("stain", "")) if row else Origin()
 
     def for_slides(self, names: Iterable[str]) -> "MppTable":
         """The table fitted to the slides there are; UsageError where two rows mean the same slide."""

@@ -59,6 +59,12 @@ class SetConfig:
 
 
 def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
+    """What is learned from, and what is held out, of everything named."""
+    rest, test = split_patches(all_patches(config, cache, say), config.test, "--test")
+    return PatchSet(*split_patches(rest, config.validation), test)
+
+
+def all_patches(config: SetConfig, cache: Path, say: Say) -> Patches:
     """Patches of everything named, from the cache where they were read before."""
     parts = []
     for crops in config.crops:
@@ -72,8 +78,7 @@ def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
         said = [(s.name, s.patient, str(s.said)) for s in own]
         key = _key(config, f"{folder!r} {said} {circles}", [*files, circles / "slides" if circles else None])
         parts.append(_cached(cache, key, partial(_read_slides, own, circles, config), say))
-    rest, test = split_patches(join_patches([p for p in parts if len(p)]), config.test, "--test")
-    return PatchSet(*split_patches(rest, config.validation), test)
+    return join_patches([p for p in parts if len(p)])
 
 
 def _cached(cache: Path, key: str, read: Callable[[], Patches], say: Say) -> Patches:

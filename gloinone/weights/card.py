@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 from gloinone.errors import WeightsError
 from gloinone.labels import ClassRule
 
-Task = Literal["detector", "classifier", "segmenter"]
+Task = Literal["detector", "classifier", "segmenter", "backbone"]
+"""A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
 FORMAT = 1
 """Raised when a key changes its meaning; other formats are refused."""

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from gloinone.errors import WeightsError
 from gloinone.weights.card import ModelCard, Task, read_card
-from gloinone.weights.store import find_model, load_state, model_dirs
+from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
+
+DEFAULT_BACKBONE = "resnet34"
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
@@ -23,9 +25,21 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         ) from error
 
 
+def backbone_folder(init: str) -> ModelPaths | None:
+    """The folder of a backbone (`train ssl`) if ``init`` is one."""
+    paths = ModelPaths(Path(init))
+    return paths if paths.card.is_file() and read_card(paths.card).task == "backbone" else None
+
+
+def backbone_name(init: str) -> str:
+    """Which backbone lies in the folder ``init``; ours where it is none."""
+    paths = backbone_folder(init)
+    return read_card(paths.card).architecture.name if paths else DEFAULT_BACKBONE
+
+
 def starting_card(init: str, task: Task) -> ModelCard | None:
-    """Card of the model that ``init`` names; None where it names a backbone's file or none."""
-    if init == "none" or init.endswith(".safetensors"):
+    """Card of the model that ``init`` names; None where it names a backbone or none."""
+    if init == "none" or init.endswith(".safetensors") or backbone_folder(init):
         return None
     return read_card(find_model(init, task, model_dirs()).card)
 
@@ -43,13 +57,16 @@ def shipped_model(task: Task) -> tuple[ModelCard, dict[str, Tensor]] | None:
 def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> bool:
     """Starting weights of a training; whether the whole network has them, so that it can already do its task.
 
-    ``init``: a .safetensors file of the backbone, the name or folder of a model of that task, or none. Of a model
-    of another architecture the backbone is taken, if it is the same one.
+    ``init``: a .safetensors file or the folder of a backbone, the name or folder of a model of that task, or none.
+    Of a model of another architecture the backbone is taken, if it is the same one.
     """
     if init == "none":
         return False
     if init.endswith(".safetensors"):
         fill_backbone(backbone, Path(init))
+        return False
+    if (own := backbone_folder(init)) is not None:
+        fill_backbone_with(backbone, load_state(own, read_card(own.card)), own.folder)
         return False
     paths = find_model(init, task, model_dirs())
     state = load_state(paths, read_card(paths.card))
@@ -57,8 +74,8 @@ def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> boo
         fill(network, state, str(paths.folder))
         return True
     prefix = next(f"{name}." for name, module in network.named_modules() if module is backbone)
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    fill_backbone_with(backbone, own, paths.folder)
+    part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    fill_backbone_with(backbone, part, paths.folder)
     return False
 
 

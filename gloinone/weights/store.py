@@ -67,6 +67,17 @@ def list_models(dirs: Sequence[Path]) -> list[ModelPaths]:
     return list(dict.fromkeys(found))
 
 
+def find_named(name_or_dir: str, dirs: Sequence[Path]) -> ModelPaths:
+    """The first model of that name, whatever its task, or the folder itself; raises WeightsError."""
+    given = ModelPaths(Path(name_or_dir))
+    found = [given] if given.card.is_file() else list_models(dirs)
+    for paths in found:
+        if paths == given or paths.folder.name == name_or_dir:
+            return paths
+    have = ", ".join(dict.fromkeys(paths.folder.name for paths in found)) or "none"
+    raise WeightsError(f"no model named {name_or_dir!r}; there are: {have}; pass --models DIR or its folder")
+
+
 def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths:
     """The first model of that name for that task, or the folder itself if one is named.
 
@@ -76,7 +87,10 @@ def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths
     if (given / CARD).is_file():
         found = ModelPaths(given)
         if (actual := read_card(found.card).task) != task:
-            raise WeightsError(f"{given}: holds a {actual}, not a {task}; pass it with --{actual}")
+            mend = (
+                "start a training from it with --init" if actual == "backbone" else f"pass it with --{actual}"
+            )
+            raise WeightsError(f"{given}: holds a {actual}, not a {task}; {mend}")
         return found
     others = []
     for paths in list_models(dirs):
@@ -124,11 +138,13 @@ def load_state(paths: ModelPaths, card: ModelCard) -> "dict[str, Tensor]":
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 
 
-def save_model(folder: Path, network_state: "Mapping[str, Tensor]", card: ModelCard) -> ModelCard:
+def save_model(
+    folder: Path, network_state: "Mapping[str, Tensor]", card: ModelCard, exact: bool = False
+) -> ModelCard:
     """Writes weights, then card, each at once and whole; returns the card with their hash.
 
-    Matrices are stored as float16; vectors (norms, biases, running statistics) stay float32, since they cost
-    nothing and may lie outside float16's range. A network that is not finite is refused.
+    Matrices are stored as float16, unless ``exact``; vectors (norms, biases, running statistics) stay float32,
+    since they cost nothing and may lie outside float16's range. A network that is not finite is refused.
     """
     from safetensors.torch import save
 
@@ -136,10 +152,10 @@ def save_model(folder: Path, network_state: "Mapping[str, Tensor]", card: ModelC
     for name, tensor in network_state.items():
         t = tensor.detach().cpu().contiguous()
         if t.is_floating_point():
-            t = t.half() if t.dim() > 1 else t.float()
+            t = t.half() if t.dim() > 1 and not exact else t.float()
             if not t.isfinite().all():
                 raise WeightsError(
-                    f"{card.name}: {name} is not finite; the training failed, nothing was saved"
+                    f"{card.name}: {name} is not finite; such weights cannot be used, nothing was saved"
                 )
         stored[name] = t.clone()
     data = save(stored)

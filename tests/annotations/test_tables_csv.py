@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES, columns_markdown
+from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES
+from gloinone.annotations.columns_page import columns_markdown
 from gloinone.annotations.csv_text import csv_bytes, join_tables, make_row, numbers, parse_table, read_table
 from gloinone.annotations.tables import (
     MadeWith,
@@ -36,20 +37,23 @@ def names(columns: object) -> str:
 
 def test_headers_are_those_that_users_were_promised():
     assert names(SUMMARY) == (
-        "slide, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, tissue_read_fraction, "
-        "n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, n_sclerosed, "
-        "percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version"
+        "slide, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, "
+        "tissue_read_fraction, n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, "
+        "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
+        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
+        "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
+        "patient, stain"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged"
+        "outline_flagged, votes, piece, core, level, glomerulus_track, patient, stain"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
-        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp"
+        "p_nonglomerular, p_sclerosed, glomerulus, crop_x, crop_y, crop_width, crop_height, crop_mpp, "
+        "votes"
     )
 
 
@@ -77,7 +81,7 @@ def test_summary_counts_the_glomerular_and_only_those(make_result):
     assert float(row["percent_sclerosed_low"]) == pytest.approx(100 * low, abs=0.0051)
     assert float(row["percent_sclerosed_high"]) == pytest.approx(100 * high, abs=0.0051)
     assert row["glomeruli_per_mm2"] == "0.7200"
-    areas = [g.area_um2 for g in make_result(labels).glomeruli[:9]]
+    areas = [g.area_um2 for g in make_result(labels).glomeruli[1:9]]  # the first is at the edge
     assert float(row["area_um2_median"]) == pytest.approx(np.median(areas), abs=0.051)
     assert (row["mpp"], row["mpp_source"], row["width_px"]) == ("0.252700", "file", "40000")
     assert (row["detector"], row["version"]) == ("detector@0123456789ab", "0.1.0")
@@ -94,6 +98,11 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "glomeruli_per_mm2",
         "diameter_um_median",
         "area_um2_median",
+        "percent_sclerosed_piece_mean",
+        "volume_um3_weibel_gomez",
+        "volume_um3_profile",
+        "patient",
+        "stain",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 
@@ -223,11 +232,11 @@ HEADER = csv_bytes(CIRCLES, [])
         (b"", "no column slide"),
         (HEADER.replace(b",", b";"), "parted by commas"),
         (HEADER.replace(b"radius,", b""), "no column radius; restore"),
-        (HEADER + b"a,1\n", "line 2: 2 fields under 19 columns"),
-        (HEADER + b"a,x" + b"," * 17 + b"\n", "line 2, column x: 'x' is not a number"),
-        (HEADER + b"a,inf" + b"," * 17 + b"\n", "line 2, column x: 'inf' is not a number"),
-        (HEADER + b'"a' + b"," * 18 + b"\n", "line"),
-        (HEADER + b"\xff" + b"," * 18 + b"\n", "not UTF-8"),
+        (HEADER + b"a,1\n", "line 2: 2 fields under 20 columns"),
+        (HEADER + b"a,x" + b"," * 18 + b"\n", "line 2, column x: 'x' is not a number"),
+        (HEADER + b"a,inf" + b"," * 18 + b"\n", "line 2, column x: 'inf' is not a number"),
+        (HEADER + b'"a' + b"," * 19 + b"\n", "line"),
+        (HEADER + b"\xff" + b"," * 19 + b"\n", "not UTF-8"),
     ],
 )
 def test_what_is_no_table_of_ours_names_the_place(data, words):

@@ -213,7 +213,7 @@ def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
     paths = ModelPaths(tmp_path / "tiny")
     assert read_card(paths.card) == card
     assert not card.subtype_validated
-    assert len(card.measured) == 4
+    assert len(card.measured) == 5
     assert "drawn: normal 2" in card.training_data
     assert any(line.startswith("kept: step") and "likelihood" in line for line in said)
     assert said[-1].startswith("AUC sclerosed vs normal, held-out patients: shipped ")

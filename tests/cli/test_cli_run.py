@@ -238,8 +238,8 @@ def test_options_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cli_run, "run", note)
     options = (
         "--device cuda:1 --mpp 0.3 --mpp-csv t.csv --min-score 0.4 --shape ellipse --keep-nonglomerular --no-crops "
-        "--no-masks --overwrite --xml-beside-slide --shard 1/3 --pending --models m1 --models m2 "
-        "--detector d --classifier c --segmenter s"
+        "--no-masks --only-listed --overwrite --xml-beside-slide --shard 1/3 --pending --models m1 --models m2 "
+        "--detector d --detector e --classifier c --segmenter s --tta --min-votes 3"
     )
     assert call("in", "out", *options.split()).exit_code == 0
     save, shard = given.pop("save"), given.pop("shard")
@@ -248,8 +248,8 @@ def test_options_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     expected = {
         "source": Path("in"), "out": Path("out"), "mpp": 0.3, "mpp_csv": Path("t.csv"), "overwrite": True,
         "xml_beside_slide": True, "pending": True, "device": "cuda:1", "min_score": 0.4, "keep_nonglomerular": True,
-        "models": (Path("m1"), Path("m2")), "detector": "d", "classifier": "c", "segmenter": "s",
-        "pseudonyms": None,
+        "models": (Path("m1"), Path("m2")), "detectors": ("d", "e"), "classifier": "c", "segmenter": "s",
+        "pseudonyms": None, "only_listed": True, "tta": True, "min_votes": 3,
     }  # fmt: skip
     given.pop("arguments")
     assert given == expected

@@ -33,7 +33,7 @@ def train(slides: Path, out: Path, *more: str) -> Result:
 
 
 def test_a_detector_is_made_and_compared(slides: Path, tmp_path: Path) -> None:
-    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    start = ("--arch", "resnet18", "--complete", "yes")
     result = train(slides, tmp_path / "d", *start)
     assert result.exit_code == 0, result.output
     card = read_card(tmp_path / "d" / "card.json")
@@ -64,6 +64,23 @@ def test_partial_truth_shows_no_precision_and_is_not_mined(slides: Path, tmp_pat
     assert "AP50" not in result.output
 
 
+def test_each_slide_is_left_out_once(slides: Path, tmp_path: Path) -> None:
+    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes", "--val", "none")
+    result = train(slides, tmp_path / "d", *start, "--folds", "2")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "d" / "folds.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["fold"], row["items"]) for row in rows] == [
+        ("fold-1", "1"),
+        ("fold-2", "1"),
+        ("mean of the folds", "2"),
+        ("all folds pooled", "2"),
+    ]
+    assert {"AP50", "AP .50:.90", "recall at its threshold"} <= set(rows[0])
+    splits = [read_card(tmp_path / "d" / f"fold-{n}" / "card.json").split for n in (1, 2)]
+    assert sorted(split.split("left out: ")[1] for split in splits) == ["s1", "s2"]
+
+
 @pytest.mark.parametrize(
     ("more", "word"),
     [
@@ -81,7 +98,7 @@ def test_refused(slides: Path, tmp_path: Path, more: tuple[str, ...], word: str)
 def test_reference_stains_are_pictures_of_tissue(slides: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes")
+    start = ("--arch", "resnet18", "--complete", "yes")
     refused = train(slides, tmp_path / "d", *start, "--stains", str(empty))
     assert refused.exit_code == 2
     assert "no picture of stained tissue" in refused.output

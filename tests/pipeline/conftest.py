@@ -23,3 +23,11 @@ def informative() -> Iterator[None]:
     logger.setLevel(logging.INFO)
     yield
     logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def unflushed() -> Iterator[None]:
+    """Nothing waits for the disk: what survives a pulled plug is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield

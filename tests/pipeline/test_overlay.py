@@ -82,6 +82,17 @@ def test_unread_parts_are_hatched_and_named() -> None:
     assert any("not read" in words for _, words in legend(result))
 
 
+def test_pieces_are_numbered_above_their_highest_point() -> None:
+    result = made_result(0)
+    height, width = result.overview.tissue.shape
+    pieces = np.zeros((height, width), np.uint16)
+    pieces[height // 2 :, width // 4 : width // 2] = 1
+    plain, numbered = draw_overlay(result), draw_overlay(replace(result, piece_map=pieces))
+    rows, columns = np.nonzero((plain != numbered).any(axis=2))
+    assert columns.mean() == pytest.approx(1600 * 3 / 8, abs=8)
+    assert 430 < rows.min() < rows.max() < 540, "the piece begins at 533"
+
+
 def test_scale_bar_is_true() -> None:
     bar_mm, bar_px = scale_bar(1600, 4.0)
     assert (bar_mm, bar_px) == (1.0, 250)

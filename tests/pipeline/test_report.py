@@ -116,6 +116,15 @@ def test_what_stands_in_it(tmp_path: Path) -> None:
     assert found.tags.count("article") == 2
 
 
+def test_several_pieces_are_a_caution(tmp_path: Path) -> None:
+    slides = [done(tmp_path, name) for name in ("a.svs", "b.svs")]
+    slides[1] = replace(slides[1], row={**slides[1].row, "n_pieces": "6"})
+    words = re.sub(r"\s+", " ", page(tmp_path, slides).words)
+    caution = "sum over 6 pieces; levels of one core repeat glomeruli, the interval does not allow for it"
+    assert words.count(caution) == 2, "in the table and beside the slide's own numbers"
+    assert words.count("sum over") == 2
+
+
 def test_no_network_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     slides = [done(tmp_path, "a #1?/x & y%.svs"), failed(tmp_path, "b.svs", "gone")]
     found = page(tmp_path, slides)

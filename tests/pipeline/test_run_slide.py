@@ -93,6 +93,20 @@ def test_every_circle_is_kept_as_a_candidate_and_only_glomeruli_above_the_thresh
     assert faint[0].score == pytest.approx(0.05 * 0.975)
 
 
+def test_votes_of_several_detectors_reach_the_result(truth: Truth):
+    stages = _stages(truth)
+    said = stages.detect(None, lambda *_: None).circles  # type: ignore[arg-type]
+    votes = 1 + np.arange(len(said)) % 3
+    several = replace(stages, detect=lambda *_: Known(np.column_stack([said, votes])), voters=3)
+    result = _analyse(truth, several)
+    assert result.voters == 3
+    found = {
+        (c.detection.cx, c.detection.cy, c.detection.score): c.detection.votes for c in result.candidates
+    }
+    assert found == {(c[0], c[1], c[3]): int(v) for c, v in zip(said, votes, strict=True)}
+    assert {g.candidate.detection.votes for g in _analyse(truth, stages).glomeruli} == {1}
+
+
 def test_sizes_are_those_of_the_truth(truth: Truth):
     result = _analyse(truth, _stages(truth))
     for glomerulus in result.glomeruli:
@@ -102,6 +116,16 @@ def test_sizes_are_those_of_the_truth(truth: Truth):
         assert glomerulus.candidate.window.width * truth.mpp == pytest.approx(
             glomerulus.diameter_um + 25, abs=2
         )
+
+
+def test_pieces_levels_and_tracks_are_found(truth: Truth):
+    result = _analyse(truth, _stages(truth))
+    (piece,) = result.pieces
+    assert (piece.core, piece.level) == (1, 1)
+    assert piece.tissue_mm2 == pytest.approx(truth.tissue_mm2, rel=0.05)
+    assert result.piece_map is not None
+    assert result.piece_map.shape == result.overview.tissue.shape
+    assert [(g.piece, g.track, g.at_edge) for g in result.glomeruli] == [(1, n, False) for n in range(1, 6)]
 
 
 def test_non_glomerular_are_kept_on_request(truth: Truth):

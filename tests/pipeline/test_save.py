@@ -35,12 +35,30 @@ def listing(folder: Path) -> set[str]:
 def test_every_file_is_there(tmp_path: Path) -> None:
     ids = ("G001", "G002", "G003")
     pictures = {f"{kind}/{i}.png" for kind in ("crops", "masks") for i in ids}
-    tables = {"a.xml", "a.geojson", "glomeruli.csv", "circles.csv", "overlay.jpg", "contact.jpg"}
+    tables = {
+        "a.xml",
+        "a.geojson",
+        "glomeruli.csv",
+        "circles.csv",
+        "pieces.csv",
+        "cores.csv",
+        "overlay.jpg",
+        "contact.jpg",
+    }
+    tables |= {"result.json", "thumbnail.jpg", "tissue.png"}
     assert listing(saved(tmp_path / "all", made_result(3))) == tables | pictures | {"masks.tif"}
     few = saved(tmp_path / "few", made_result(3), SaveOptions(crops=False, masks=False))
     assert listing(few) == tables
     rows = read_table(few / "glomeruli.csv", GLOMERULI)
     assert [row["crop"] for row in rows] == [row["mask"] for row in rows] == [None] * 3
+
+
+def test_the_map_of_pieces_is_read_back_as_it_was(tmp_path: Path) -> None:
+    result = made_result(0)
+    pieces = np.arange(result.overview.tissue.size, dtype=np.uint32).reshape(result.overview.tissue.shape)
+    pieces = (pieces % 2**16).astype(np.uint16)
+    folder = saved(tmp_path / "a", replace(result, piece_map=pieces))
+    assert (np.asarray(Image.open(folder / "pieces.png")) == pieces).all()
 
 
 def test_numbers_agree_with_an_independent_measurement(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gloinone.annotations.columns import SUMMARY
+from gloinone.annotations.csv_text import make_row
 from gloinone.pipeline.state import (
     END_BYTES,
     Basis,
@@ -29,7 +31,7 @@ STATE = State(
     reason="",
     input=INPUT,
     basis=BASIS,
-    row={"slide": "café <b>/a.svs", "mpp_source": "file"},
+    row=make_row(SUMMARY, {"slide": "café <b>/a.svs", "mpp_source": "file"}),
     notes=("a note",),
     files={"a.xml": "0"},
     beside={"a.xml": "1"},
@@ -88,7 +90,7 @@ def test_what_makes_results_stale() -> None:
 def test_what_does_not() -> None:
     assert STATE.differs_from(INPUT, with_settings(device="cuda")) == ""
     assert STATE.differs_from(INPUT, with_settings(mpp_option=0.25)) == ""
-    used = replace(STATE, row={"mpp_source": "option"})
+    used = replace(STATE, row=make_row(SUMMARY, {"mpp_source": "option"}))
     assert "mpp_option" in used.differs_from(INPUT, with_settings(mpp_option=0.25))
 
 

@@ -1,0 +1,49 @@
+"""Files for other programs, written on request beside the XML and the GeoJSON that every slide has."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from gloinone.annotations.coco_write import coco_bytes
+from gloinone.annotations.dsa import dsa_bytes
+from gloinone.annotations.region import OutputShape
+from gloinone.errors import UsageError
+from gloinone.pipeline.layout import file_stem
+from gloinone.records import SlideResult
+from gloinone.slide.dicom import read_dicom_header
+from gloinone.slide.discover import find_slides
+
+Format = Literal["imagescope", "geojson", "dsa", "coco", "dicom-ann"]
+"""The first two are always written."""
+
+
+def further_files(
+    result: SlideResult, shape: OutputShape, formats: Sequence[Format], series: Sequence[Path]
+) -> dict[str, bytes]:
+    """Name -> bytes of the formats beyond XML and GeoJSON; ``series``: files of the slide if it is DICOM, else none."""
+    stem = file_stem(result.info.name)
+    files = {}
+    if "dsa" in formats:
+        files[f"{stem}.dsa.json"] = dsa_bytes(result, shape)
+    if "coco" in formats:
+        files[f"{stem}.coco.json"] = coco_bytes(result, shape)
+    if "dicom-ann" in formats and series:
+        from gloinone.annotations.dicom_annotation import dicom_annotation_bytes
+
+        files[f"{stem}.ann.dcm"] = dicom_annotation_bytes(result, shape, series)
+    return files
+
+
+def check_dicom_writer() -> None:
+    """Raises UsageError where highdicom is not installed."""
+    if find_spec("highdicom") is None:
+        raise UsageError(
+            "--format dicom-ann: needs highdicom, which is not installed; pip install 'gloinone[dicom]'"
+        )
+
+
+def dicom_series(slides: Path, out: Path) -> dict[str, tuple[Path, ...]]:
+    """Name -> files of every DICOM slide in IN; only the starts of files are read. Raises UsageError."""
+    found = find_slides(slides, out).slides
+    return {slide.name: slide.files for slide in found if read_dicom_header(slide.path) is not None}

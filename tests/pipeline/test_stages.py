@@ -1,0 +1,58 @@
+"""Which detectors a run has, whatever their order, and what of them is recorded."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gloinone.errors import UsageError
+from gloinone.pipeline.stages import Networks, StagesConfig
+from gloinone.weights.card import ModelCard, read_card
+from gloinone.weights.store import find_model, model_dirs, save_model
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Two detectors and a copy of one."""
+    shipped = read_card(find_model("detector", "detector", model_dirs()).card)
+
+    def save(folder: str, value: float, card: ModelCard) -> None:
+        save_model(tmp_path / folder, {"w": torch.full((2,), value)}, card)
+
+    save("a", 1.0, replace(shipped, name="a", threshold=0.1))
+    save("b", 2.0, replace(shipped, name="b", threshold=0.4))
+    save("copy", 1.0, replace(shipped, name="copy"))
+    return tmp_path
+
+
+def networks(models: Path, *detectors: str, **more: object) -> Networks:
+    return Networks(StagesConfig(detectors=detectors, models=(models,), **more))  # type: ignore[arg-type]
+
+
+def test_the_order_of_the_detectors_is_nothing(models: Path) -> None:
+    one, other = networks(models, "a", "b"), networks(models, "b", "a")
+    assert one.models == other.models
+    assert one.settings == other.settings
+    assert one.cards == other.cards
+    first, second = one.models["detector"].split(" + ")
+    assert (first[:2], second[:2]) == ("a@", "b@")
+    assert [task for task in one.cards if task.startswith("detector")] == ["detector", "detector 2"]
+    assert one.min_score == pytest.approx(0.25)
+    assert networks(models, "a", "b", min_score=0.3).min_score == 0.3
+
+
+def test_one_detector_is_recorded_as_ever(models: Path) -> None:
+    assert networks(models, "a").settings.keys() == {"min_score", "keep_nonglomerular", "device"}
+    assert networks(models, "a", tta=True).settings["tta"] is True
+    assert Networks(StagesConfig()).models["detector"].startswith("detector@")
+
+
+def test_votes_that_make_no_sense_are_refused(models: Path) -> None:
+    with pytest.raises(UsageError, match="the same weights twice"):
+        _ = networks(models, "a", "copy").detectors
+    with pytest.raises(UsageError, match="there are 2 votes"):
+        networks(models, "a", "b", min_votes=3)
+    assert networks(models, "a", "b", min_votes=8, tta=True).config.voters == 8
+    with pytest.raises(UsageError, match="there are 1 votes"):
+        networks(models, "a", min_votes=2)
