@@ -47,8 +47,8 @@ class Classifier:
     def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """(N, outputs) in the order of the card's labels, before its temperature: what a calibration needs."""
         rows = [np.empty((0, len(self.card.labels)))]
-        for batch in fixed_batches(pictures, self.batch_size):
-            rows.append(answers_of(self._predict, batch, self.batch_size))
+        size = self.batch_size
+        rows += [answers_of(self._predict, batch, size) for batch in fixed_batches(pictures, size)]
         return np.concatenate(rows)
 
     def _predict(self, pictures: list[Pixels], size: int) -> NDArray[np.float64]:

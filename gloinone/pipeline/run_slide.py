@@ -137,7 +137,8 @@ class Begun:
                 [candidate.detection for candidate, _ in kept],
                 (slide.info.width, slide.info.height),
             )
-        glomeruli = _measure(kept, outlines, slide.info)
+        with clock("levels"):
+            placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
         unread = (*found.unread, *(_box(circle) for circle in lost))
         return SlideResult(
             info=slide.info,
@@ -146,11 +147,14 @@ class Begun:
             tissue_mm2=tissue_mm2(overview, slide.info.mpp),
             tissue_read_fraction=read_share(overview, unread),
             candidates=tuple(c.candidate for c in classified),
-            glomeruli=glomeruli,
+            glomeruli=placed.glomeruli,
             notes=_notes(slide.info, overview, found.unread, lost),
             unread=unread,
             subtype_validated=stages.subtype_validated,
+            voters=stages.voters,
             seconds=clock.seconds,
+            pieces=placed.pieces,
+            piece_map=placed.piece_map,
         )
 
 
