@@ -2,79 +2,82 @@
 
     python -m benchmarks.speed SLIDE
 
-The lines it prints; times are medians of --repeat, with the networks loaded:
+The lines it prints; times are medians of --repeat, with the networks loaded, unless they say otherwise:
 
-  start-up                 a fresh process until the first tile has been read: imports, weights, overview
+  start-up                 a fresh process until its first tile has been read: imports, weights, overview; with
+                           compiled bytecode
   tissue                   area of the undilated mask
   decoded/tissue           area of the slide under the planned tiles, each place counted once
   network/tissue           area that the planned tiles push through the detector, overlaps counted as often as pushed
   decode alone             reading the planned tiles, nothing else: pixels of the pyramid level per second
   detector alone           the same tiles through the detector, from memory: network pixels and tiles per second
-  per circle               the classifier on a circle and the segmenter on one, from memory
+  per circle               the classifier on a circle, the segmenter on one, from memory, and the sum of the two
   whole job                from opening the slide to the last file renamed
+  steps                    of the last of them; of all but `write` the networks are a part
   ratio whole/plan         whole job against decoding + networks of what was planned, each alone (GPU: the larger)
   ratio whole/limit        the same against the tissue decoded once and pushed once, without any overlap or glass
   published schedule       every tile of the slide, half overlap, batch 1, float32, through PNG files, with our weights
   speed-up over published schedule   that against the whole job
-  peak memory              of this process after the whole jobs (GPU: and of the device)
   per cm2 of tissue        the whole job
-  1, 2, 4, 8 slides        so many whole jobs one after the other: seconds, and against as many times the first
+  1, 2, 4, 8 slides        one run over so many copies of the slide, the next read ahead and the last written meanwhile:
+                           seconds until the last is in place, area of tissue, and against as many times the first
+  peak memory              of this process after all these jobs (GPU: and of the device)
 """
 
 import argparse
 import os
 import resource
-import statistics
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 
 from benchmarks.published import published_cost
-from benchmarks.steps import READERS, Subject, circles_of, joined, measure_alone
-from gloinone.cli.inspect import resolution_of, the_slide
-from gloinone.detection.build import build_detector
-from gloinone.learning.device import pick_device
+from benchmarks.steps import READERS, circles_of, joined, measure_alone, median_of
+from benchmarks.subject import Subject, add_slide_options, subject_of
 from gloinone.pipeline.atomic import sync_tree
-from gloinone.pipeline.run_slide import Stages, analyse
+from gloinone.pipeline.progress import Silent
+from gloinone.pipeline.run_folder import run_folder
+from gloinone.pipeline.run_slide import analyse
 from gloinone.pipeline.save import SaveOptions, write_slide
-from gloinone.pipeline.stages import Networks, StagesConfig, load_stages
-from gloinone.records import Overview, SlideResult
-from gloinone.slide.reader import Slide, open_slide
+from gloinone.pipeline.tasks import RunConfig
+from gloinone.records import Overview, SlideResult, Status
 from gloinone.slide.tiles import plan_cost, plan_tiles
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
-from gloinone.weights.store import load_state
 
 
 class EnoughError(Exception):
     """The first tile has been read."""
 
 
-def whole_job(subject: Subject) -> SlideResult:
-    """From opening the slide to the last file renamed."""
+def whole_job(subject: Subject) -> tuple[SlideResult, Mapping[str, float]]:
+    """From opening the slide to the last file renamed; seconds of each step."""
     with TemporaryDirectory() as out:
         folder = Path(out) / "work"
         folder.mkdir()
         with subject.open() as slide:
             result = analyse(slide, subject.stages, lambda *_: None)
+        start = time.monotonic()
         write_slide(folder, result, SaveOptions())
         sync_tree(folder)
         folder.rename(Path(out) / "done")
-    return result
+    return result, {**result.seconds, "write": time.monotonic() - start}
 
 
 def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> list[tuple[str, str]]:
     """All lines but that of the start-up."""
     on_gpu = subject.detector.device.type == "cuda"
     config = subject.detector.config
-    result = whole_job(subject)  # the first one is not timed
-    whole, finished = run_jobs(subject, jobs)
+    whole_job(subject)  # the first one is not timed
+    whole, (result, steps) = median_of(repeat, lambda: whole_job(subject))
+    finished = run_over_copies(subject, jobs)
     memory = peak_memory(on_gpu)
     with subject.open() as slide:
         overview: Overview = tissue_overview(slide)
@@ -88,6 +91,8 @@ def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> li
         published = published_cost(slide, subject.networks, circles, kept, published_tiles)
         area = tissue_mm2(overview, slide.info.mpp)
     second = alone.classify + alone.segment
+    classifier_ms = 1000 * alone.classify / max(1, alone.n_classified)
+    segmenter_ms = 1000 * alone.segment / max(1, alone.n_segmented)
     planned = joined(alone.decode + alone.crops, alone.detect + second, on_gpu)
     limit = joined(
         alone.decode / cost.network_per_tissue + alone.crops,
@@ -106,10 +111,11 @@ def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> li
         ),
         (
             "per circle",
-            f"{1000 * alone.classify / max(1, alone.n_classified):.1f} ms classifier ({alone.n_classified}), "
-            f"{1000 * alone.segment / max(1, alone.n_segmented):.1f} ms segmenter ({alone.n_segmented})",
+            f"{classifier_ms:.1f} ms classifier ({alone.n_classified}), "
+            f"{segmenter_ms:.1f} ms segmenter ({alone.n_segmented}), {classifier_ms + segmenter_ms:.1f} ms both",
         ),
         ("whole job", f"{whole:.2f} s"),
+        ("steps", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items())),
         ("ratio whole/plan", f"{whole / planned:.2f}"),
         ("ratio whole/limit", f"{whole / limit:.2f}"),
         (
@@ -117,29 +123,52 @@ def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> li
             f"{published.seconds:.1f} s for {published.n_tiles} tiles, {published.n_measured} of them measured",
         ),
         ("speed-up over published schedule", f"{published.seconds / whole:.1f}"),
-        ("peak memory", memory),
         ("per cm2 of tissue", f"{whole / area * 100:.1f} s"),
-        *growth(finished),
+        *growth(finished, area),
+        ("peak memory", memory),
     ]
 
 
-def run_jobs(subject: Subject, jobs: int) -> tuple[float, list[float]]:
-    """Median seconds of a whole job, and when each of them had ended."""
-    finished: list[float] = []
-    start = time.monotonic()
-    for _ in range(jobs):
-        whole_job(subject)
-        finished.append(time.monotonic() - start)
-    return statistics.median(np.diff([0.0, *finished])), finished
+class Ends(Silent):
+    """When each slide of a run was in place."""
+
+    def __init__(self) -> None:
+        self.start_s = time.monotonic()
+        self.seconds: list[float] = []
+
+    def end(self, name: str, status: Status, text: str) -> None:
+        """In the order in which they end."""
+        if status != "done":
+            raise RuntimeError(f"{name}: {status} ({text})")
+        self.seconds.append(time.monotonic() - self.start_s)
 
 
-def growth(finished: Sequence[float]) -> list[tuple[str, str]]:
+def run_over_copies(subject: Subject, jobs: int) -> list[float]:
+    """Seconds from the beginning of a run until each of its slides was in place."""
+    slide, resolution = subject.slide.path, subject.resolution
+    with TemporaryDirectory() as folder:
+        source, table = Path(folder) / "in", Path(folder) / "mpp.csv"
+        source.mkdir()
+        names = [f"{number}{slide.suffix}" for number in range(jobs)]
+        for name in names:  # a link to what is there already would be the same slide
+            (shutil.copytree if slide.is_dir() else shutil.copy)(slide, source / name)
+        table.write_text("slide,mpp\n" + "".join(f"{name},{resolution.mpp}\n" for name in names))
+        config = RunConfig(source, Path(folder) / "out", mpp=resolution.mpp)
+        ends = Ends()
+        run_folder(
+            replace(config, mpp_csv=table) if resolution.source == "csv" else config, subject.networks, ends
+        )
+    return ends.seconds
+
+
+def growth(finished: Sequence[float], area_mm2: float) -> list[tuple[str, str]]:
     """A line for 1, 2, 4, ... slides."""
     counts = [2**k for k in range(len(finished).bit_length()) if 2**k <= len(finished)]
     return [
         (
             f"{n} slides",
-            f"{finished[n - 1]:.2f} s, {finished[n - 1] / (n * finished[0]):.2f} of {n} times one",
+            f"{finished[n - 1]:.2f} s, {n * area_mm2:.1f} mm2, "
+            f"{finished[n - 1] / (n * finished[0]):.2f} of {n} times one",
         )
         for n in counts
     ]
@@ -151,26 +180,22 @@ def peak_memory(on_gpu: bool) -> str:
     return text + (f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the device" if on_gpu else "")
 
 
-def start_up(arguments: Sequence[str]) -> float:
-    """Seconds of a fresh process until it has read its first tile."""
+def start_up(arguments: Sequence[str], repeat: int) -> float:
+    """Median seconds of a fresh process until it has read its first tile; the first one compiles bytecode."""
     root = Path(__file__).resolve().parents[1]
     command = [sys.executable, "-m", "benchmarks.speed", *arguments, "--until-first-tile"]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    start = time.monotonic()
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
-    return time.monotonic() - start
+    env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run(command, check=True, env=env)
+    return median_of(repeat, lambda: subprocess.run(command, check=True, env=env))[0]
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("slide", type=Path)
-    made.add_argument("--device", default="auto", help="as of gloinone run")
-    made.add_argument("--mpp", type=float, help="microns per pixel, if the file does not say it")
-    made.add_argument("--mpp-csv", type=Path, help="table with columns slide and mpp")
-    made.add_argument("--models", type=Path, action="append", default=[], help="look for weights here first")
-    made.add_argument("--repeat", type=int, default=3, help="times that each step alone is measured (3)")
-    made.add_argument("--jobs", type=int, default=8, help="whole jobs, one after the other (8)")
+    add_slide_options(made)
+    made.add_argument("--repeat", type=int, default=3, help="times that each thing is measured (3)")
+    made.add_argument("--jobs", type=int, default=8, help="copies of the slide in the run over several (8)")
     made.add_argument(
         "--published-tiles",
         type=int,
@@ -184,38 +209,25 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     given = parser().parse_args(arguments)
-    found = the_slide(given.slide)
-    resolution = resolution_of(found.name, given.mpp, given.mpp_csv)
-    networks = Networks(StagesConfig(device=given.device, models=tuple(given.models)))
-    stages, networks.device = load_stages(networks)
-
-    def opened() -> Slide:
-        return open_slide(found.path, found.name, resolution)
-
+    subject = subject_of(given)
     if given.until_first_tile:
-        stop_at_first_tile(opened, stages)
+        stop_at_first_tile(subject)
         return
-    print(f"{found.name} on {networks.device}")
-    print(f"start-up: {start_up(sys.argv[1:] if arguments is None else arguments):.1f} s")
-    card = networks.model_cards["detector"]
-    state = load_state(networks.paths["detector"], card)
-    detector = build_detector(card, state, pick_device(given.device))
-    subject = Subject(opened, networks, replace(stages, detect=detector.detect), detector)
+    print(f"{subject.slide.name} on {subject.networks.device}")
+    own_words = sys.argv[1:] if arguments is None else arguments
+    print(f"start-up: {start_up(own_words, given.repeat):.1f} s", flush=True)
     for name, value in report(subject, given.repeat, given.jobs, given.published_tiles):
         print(f"{name}: {value}")
 
 
-def stop_at_first_tile(opened: Callable[[], Slide], stages: Stages) -> None:
+def stop_at_first_tile(subject: Subject) -> None:
     """What a run does until then."""
 
     def enough(done: int, total: int) -> None:
         raise EnoughError
 
-    with opened() as slide:
-        try:
-            stages.detect(slide, tissue_overview(slide), enough)
-        except EnoughError:
-            return
+    with subject.open() as slide, suppress(EnoughError):
+        subject.stages.detect(subject.stages.read(slide, tissue_overview(slide)), enough)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gloinone.detection.predict import Detector, PlacedTile
-from gloinone.pipeline.run_slide import Stages
-from gloinone.pipeline.stages import Networks
+from benchmarks.subject import Subject
+from gloinone.detection.predict import PlacedTile
 from gloinone.records import Detection, SlideResult
 from gloinone.slide.crops import read_crops
 from gloinone.slide.reader import Slide
 from gloinone.slide.sampling import choose_level
-from gloinone.slide.stream import stream_tiles
+from gloinone.slide.stream import TileStream
 from gloinone.slide.tiles import TilePlan
 
 T = TypeVar("T")
@@ -42,16 +41,6 @@ class Alone:
     n_segmented: int
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The slide and what works on it."""
-
-    open: Callable[[], Slide]
-    networks: Networks
-    stages: Stages
-    detector: Detector
-
-
 def median_of(repeat: int, action: Callable[[], T]) -> tuple[float, T]:
     """Seconds, and the last answer."""
     seconds = []
@@ -71,7 +60,7 @@ def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideR
 
     def decode() -> None:
         with slide.reopen() as fresh:  # whose cache is empty
-            for _ in stream_tiles(fresh, plan, READERS, queue):
+            for _ in TileStream(fresh, plan, READERS, queue):
                 pass
 
     decoding, _ = median_of(repeat, decode)
@@ -79,7 +68,7 @@ def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideR
     some = replace(plan, tiles=plan.tiles[::step])
     tiles = [
         PlacedTile(read.pixels, read.window, read.tile.core)
-        for read in stream_tiles(slide, some, READERS, queue)
+        for read in TileStream(slide, some, READERS, queue)
         if read.pixels is not None
     ]
     detecting, _ = median_of(repeat, lambda: subject.detector.circles_of(tiles))

@@ -38,7 +38,7 @@ def views_of(networks: Networks, slide: Path, mpp: float | None) -> tuple[list[t
         for paths, card in networks.detectors:
             detector = build_detector(card, load_state(paths, card), device, TTA_VIEWS)
             began = time.monotonic()
-            found.append(detector.detect(opened, overview, lambda *_: None).views)
+            found.append(detector.detect(detector.read(opened, overview), lambda *_: None).views)
             print(f"{card.identity}: {time.monotonic() - began:.0f} s for {len(TTA_VIEWS)} views", flush=True)
     return found, min(detect_config(card).max_iou for _, card in networks.detectors)
 

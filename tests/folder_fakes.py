@@ -74,7 +74,7 @@ class FakeMethod:
 
     def load(self) -> Analyse:
         self.loads += 1
-        return self.analyse
+        return lambda slide: FakeBegun(self, slide)
 
     def analyse(self, slide: Slide, on_tile: Callable[[int, int], None]) -> SlideResult:
         self.seen.append(slide.info.name)
@@ -85,6 +85,20 @@ class FakeMethod:
         if slide.info.name in self.wrong:
             raise self.wrong[slide.info.name]
         return fake_result(slide)
+
+
+@dataclass
+class FakeBegun:
+    """Nothing is read ahead."""
+
+    method: FakeMethod
+    slide: Slide
+
+    def finish(self, on_tile: Callable[[int, int], None]) -> SlideResult:
+        return self.method.analyse(self.slide, on_tile)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 def fake_result(slide: Slide) -> SlideResult:

@@ -63,9 +63,10 @@ def test_the_published_tiles_cover_the_slide_each_place_four_times(drawn: Path) 
 def test_beside_a_gpu_the_slower_decides_and_growth_is_told_for_powers_of_two() -> None:
     assert joined(2.0, 3.0, on_gpu=False) == 5.0
     assert joined(2.0, 3.0, on_gpu=True) == 3.0
-    lines = growth([1.0, 2.2, 3.0, 4.4, 5.0])
+    lines = growth([1.0, 2.2, 3.0, 4.4, 5.0], 2.5)
+    assert [text.split(", ")[1] for _, text in lines] == ["2.5 mm2", "5.0 mm2", "10.0 mm2"]
     assert [name for name, _ in lines] == ["1 slides", "2 slides", "4 slides"]
-    assert [text.split(", ")[1] for _, text in lines] == [
+    assert [text.split(", ")[2] for _, text in lines] == [
         "1.00 of 1 times one",
         "1.10 of 2 times one",
         "1.10 of 4 times one",

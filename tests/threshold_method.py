@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gloinone.labels import ClassRule
 from gloinone.pipeline.run_folder import Outcome, run_folder
-from gloinone.pipeline.run_slide import Stages, analyse
+from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.state import Json
-from gloinone.records import Crop, Detection, Outline, Overview, SlideResult
+from gloinone.records import Crop, Detection, Outline, Overview
 from gloinone.segmentation.outline import OutlineConfig, make_outline
 from gloinone.slide.reader import Slide
 
@@ -29,6 +29,17 @@ class Found:
 
     circles: NDArray[np.float64]
     unread: tuple[tuple[float, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """No tile is read."""
+
+    slide: Slide
+    overview: Overview
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 @dataclass
@@ -46,14 +57,21 @@ class ThresholdMethod:
     def settings(self) -> dict[str, Json]:
         return {"min_score": self.min_score, "keep_nonglomerular": self.keep_nonglomerular, "device": "cpu"}
 
-    def load(self) -> Callable[[Slide, Callable[[int, int], None]], SlideResult]:
+    def load(self) -> Callable[[Slide], Begun]:
         stages = Stages(
-            _detect, _classify, _segment, ClassRule(), "product", self.min_score, self.keep_nonglomerular
+            Reading,
+            _detect,
+            _classify,
+            _segment,
+            ClassRule(),
+            "product",
+            self.min_score,
+            self.keep_nonglomerular,
         )
 
-        def job(slide: Slide, on_tile: Callable[[int, int], None]) -> SlideResult:
+        def job(slide: Slide) -> Begun:
             self.seen.append(slide.info.name)
-            return analyse(slide, stages, on_tile)
+            return Begun(slide, stages)
 
         return job
 
@@ -81,8 +99,8 @@ def comparable(out: Path) -> dict[str, bytes]:
     return files
 
 
-def _detect(slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Found:
-    random = np.random.default_rng(len(slide.info.name))
+def _detect(reading: Reading, on_tile: Callable[[int, int], None]) -> Found:
+    random = np.random.default_rng(len(reading.slide.info.name))
     place = random.uniform(5, 500, (CIRCLES, 2))  # some are cut by the border of the slide
     return Found(np.column_stack([place, random.uniform(15, 40, CIRCLES), random.uniform(0.1, 1, CIRCLES)]))
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from gloinone.errors import WeightsError
 from gloinone.labels import CLASSES
-from gloinone.learning.batches import fixed_batches, stack_padded
-from gloinone.learning.device import autocast
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
+from gloinone.learning.device import autocast, to_device
 from gloinone.learning.fit import fit_picture
 from gloinone.records import Crop, Pixels
 from gloinone.weights.card import ModelCard
@@ -47,16 +47,17 @@ class Classifier:
     def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """(N, outputs) in the order of the card's labels, before its temperature: what a calibration needs."""
         rows = [np.empty((0, len(self.card.labels)))]
-        for batch in fixed_batches(pictures, self.batch_size):
-            images = stack_padded(
-                [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in batch],
-                self.batch_size,
-            )
-            x = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode(), autocast(self.device):
-                logits = self.network(x)
-            rows.append(logits[: len(batch)].double().cpu().numpy())
+        size = self.batch_size
+        rows += [answers_of(self._predict, batch, size) for batch in fixed_batches(pictures, size)]
         return np.concatenate(rows)
+
+    def _predict(self, pictures: list[Pixels], size: int) -> NDArray[np.float64]:
+        """(len(pictures), outputs), in a batch of ``size``."""
+        images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
+        x = to_device(stack_padded(images, size), self.device)
+        with torch.inference_mode(), autocast(self.device):
+            logits = self.network(x)
+        return np.asarray(logits[: len(pictures)].double().cpu().numpy())
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,6 +70,7 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self._settled = 0
+        self._name = ""
         self._all = progress.add_task("slides", total=None)
         self._one = progress.add_task("", total=None, visible=False)
 
@@ -79,6 +80,7 @@ class Bars:
 
     def begin(self, name: str) -> None:
         """Which one is at work."""
+        self._name = name
         shown = name if len(name) <= NAME_WIDTH else "…" + name[1 - NAME_WIDTH :]
         self.progress.reset(self._one, description=f"tiles of {shown}", total=None, visible=True)
 
@@ -90,7 +92,8 @@ class Bars:
         """What came of it."""
         self._settled += 1
         self.progress.update(self._all, completed=self._settled)
-        self.progress.update(self._one, visible=False)
+        if name == self._name:  # the next one may be at work
+            self.progress.update(self._one, visible=False)
         print_line(f"{name}: {status} ({text})")
 
 

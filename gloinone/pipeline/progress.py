@@ -6,7 +6,10 @@ from gloinone.records import Status
 
 
 class Progress(Protocol):
-    """Told in this order: start, then for each slide begin, tiles (often), end."""
+    """Told in this order: start, then for each slide begin, tiles (often), end.
+
+    A slide may end, in another thread, when the next one is at work already.
+    """
 
     def start(self, slides: int) -> None:
         """A run over that many slides begins."""

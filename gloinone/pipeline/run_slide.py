@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ Core = tuple[float, float, float, float]
 OnTile = Callable[[int, int], None]
 
 
+class Tiles(Protocol):
+    """What the detector is going to see of a slide, being read."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
 class Found(Protocol):
     """What the detector says of a slide."""
 
@@ -58,7 +65,10 @@ class Found(Protocol):
 class Stages:
     """The three networks at work and the numbers of their cards that decide what is kept."""
 
-    detect: Callable[[Slide, Overview, OnTile], Found]
+    read: Callable[[Slide, Overview], Tiles]
+    """Begins to read for `detect`."""
+    detect: Callable[[Any, OnTile], Found]
+    """Of what `read` began."""
     classify: Callable[[Sequence[Crop]], NDArray[np.float64]]
     """-> (N, 5)."""
     segment: Callable[[Sequence[Crop], Sequence[Detection], tuple[int, int]], Sequence[Outline]]
@@ -90,41 +100,62 @@ class _Classified:
 
 def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
     """Everything the tool says of one slide. Raises SlideError for one that cannot be analysed."""
-    clock = _Clock()
-    with clock("tissue"):
-        overview = tissue_overview(slide)
-        picture = _picture(slide, overview)
-    with clock("detect"):
-        found = stages.detect(slide, overview, on_tile)
-    circles = in_reading_order(found.circles)
-    with clock("classify"):
-        classified, lost = _classify(slide, circles, stages)
-    kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
-    with clock("segment"):
-        outlines = stages.segment(
-            [crop for _, crop in kept],
-            [candidate.detection for candidate, _ in kept],
-            (slide.info.width, slide.info.height),
+    with closing(Begun(slide, stages)) as begun:
+        return begun.finish(on_tile)
+
+
+class Begun:
+    """A slide of which all is known that needs no network, and whose first tiles are being read.
+
+    The networks follow in ``finish``, when they have done with the slide before. Close it before the slide.
+    """
+
+    def __init__(self, slide: Slide, stages: Stages) -> None:
+        self.slide, self.stages = slide, stages
+        self.clock = _Clock()
+        with self.clock("tissue"):
+            self.overview = tissue_overview(slide)
+            self.picture = _picture(slide, self.overview)
+        self.tiles = stages.read(slide, self.overview)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.tiles.close()
+
+    def finish(self, on_tile: OnTile) -> SlideResult:
+        """The networks' part."""
+        slide, stages, overview, clock = self.slide, self.stages, self.overview, self.clock
+        with clock("detect"):
+            found = stages.detect(self.tiles, on_tile)
+        circles = in_reading_order(found.circles)
+        with clock("classify"):
+            classified, lost = _classify(slide, circles, stages)
+        kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
+        with clock("segment"):
+            outlines = stages.segment(
+                [crop for _, crop in kept],
+                [candidate.detection for candidate, _ in kept],
+                (slide.info.width, slide.info.height),
+            )
+        with clock("levels"):
+            placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
+        unread = (*found.unread, *(_box(circle) for circle in lost))
+        return SlideResult(
+            info=slide.info,
+            overview=overview,
+            picture=self.picture,
+            tissue_mm2=tissue_mm2(overview, slide.info.mpp),
+            tissue_read_fraction=read_share(overview, unread),
+            candidates=tuple(c.candidate for c in classified),
+            glomeruli=placed.glomeruli,
+            notes=_notes(slide.info, overview, found.unread, lost),
+            unread=unread,
+            subtype_validated=stages.subtype_validated,
+            voters=stages.voters,
+            seconds=clock.seconds,
+            pieces=placed.pieces,
+            piece_map=placed.piece_map,
         )
-    with clock("levels"):
-        placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
-    unread = (*found.unread, *(_box(circle) for circle in lost))
-    return SlideResult(
-        info=slide.info,
-        overview=overview,
-        picture=picture,
-        tissue_mm2=tissue_mm2(overview, slide.info.mpp),
-        tissue_read_fraction=read_share(overview, unread),
-        candidates=tuple(c.candidate for c in classified),
-        glomeruli=placed.glomeruli,
-        notes=_notes(slide.info, overview, found.unread, lost),
-        unread=unread,
-        subtype_validated=stages.subtype_validated,
-        voters=stages.voters,
-        seconds=clock.seconds,
-        pieces=placed.pieces,
-        piece_map=placed.piece_map,
-    )
 
 
 def on_pieces(glomeruli: Sequence[Glomerulus], overview: Overview, info: SlideInfo) -> OnPieces:

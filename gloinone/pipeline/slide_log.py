@@ -1,6 +1,9 @@
 """log.txt: what was said while a slide was at work, whatever else the log goes to."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -12,8 +15,11 @@ logger = logging.getLogger(__name__)
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
+_HERE: ContextVar["SlideLog | None"] = ContextVar("slide log", default=None)
+
+
 class SlideLog(logging.Handler):
-    """Collects every record of the package while entered."""
+    """Collects what the package says of one slide, while entered: where ``here`` is, in whatever thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -21,8 +27,18 @@ class SlideLog(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
-        self.lines.append(self.format(record))
+        """Keep one record, unless it is of the slide that another thread is at."""
+        if _HERE.get() is self:
+            self.lines.append(self.format(record))
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """What this thread says is of this slide."""
+        token = _HERE.set(self)
+        try:
+            yield
+        finally:
+            _HERE.reset(token)
 
     def data(self) -> bytes:
         """The text so far; names that are no UTF-8 come out escaped."""

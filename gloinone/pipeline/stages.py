@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS
-from gloinone.pipeline.run_slide import Stages, analyse
+from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
-from gloinone.records import SlideResult
 from gloinone.slide.reader import Slide
 from gloinone.weights.card import ModelCard, Task, read_card
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
@@ -132,10 +131,10 @@ class Networks:
             raise WeightsError("the detector's card states no threshold; pass --min-score, e.g. 0.3")
         return sum(thresholds) / len(thresholds)
 
-    def load(self) -> Callable[[Slide, Callable[[int, int], None]], SlideResult]:
+    def load(self) -> Callable[[Slide], Begun]:
         """Build and fill the networks on the device. Raises WeightsError, or UsageError for the device."""
         stages, self.device = load_stages(self)
-        return lambda slide, on_tile: analyse(slide, stages, on_tile)
+        return lambda slide: Begun(slide, stages)
 
 
 def load_stages(networks: Networks) -> tuple[Stages, str]:
@@ -144,11 +143,17 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     from gloinone.detection.build import build_detector
     from gloinone.detection.ensemble import Ensemble
     from gloinone.detection.voting import VoteConfig
-    from gloinone.learning.device import describe_device, pick_device, use_available_threads
+    from gloinone.learning.device import (
+        describe_device,
+        keep_freed_memory,
+        pick_device,
+        use_available_threads,
+    )
     from gloinone.segmentation.build import build_segmenter
 
     device = pick_device(networks.config.device)
     use_available_threads()
+    keep_freed_memory()
     cards = networks.model_cards
     rule, combination = cards["classifier"].class_rule, cards["classifier"].score_combination
     if rule is None or combination not in SCORE_COMBINATIONS:
@@ -166,8 +171,10 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     votes = VoteConfig() if config.min_votes is None else VoteConfig(min_votes=config.min_votes)
     classifier = build_classifier(cards["classifier"], state("classifier"), device)
     segmenter = build_segmenter(cards["segmenter"], state("segmenter"), device)
+    ensemble = Ensemble(detectors, votes)
     stages = Stages(
-        detect=Ensemble(detectors, votes).detect,
+        read=ensemble.read,
+        detect=ensemble.detect,
         classify=classifier.classify,
         segment=segmenter.segment,
         rule=rule,

@@ -27,8 +27,19 @@ from gloinone.slide.resolution import (
 IGNORED = "things in the folder of the slides are passed over"
 UNMATCHED = "rows of --mpp-csv belong to no slide"
 
-Analyse = Callable[[Slide, Callable[[int, int], None]], SlideResult]
-"""The method: an open slide, and whom to tell of (tiles done, tiles in all)."""
+
+class Begun(Protocol):
+    """An open slide that is being read, and has not been through the networks."""
+
+    def finish(self, on_tile: Callable[[int, int], None], /) -> SlideResult:
+        """The rest; (tiles done, tiles in all) are told."""
+
+    def close(self) -> None:
+        """Stop reading; the slide stays the caller's."""
+
+
+Analyse = Callable[[Slide], Begun]
+"""The method: it begins at once with what needs no network."""
 
 
 class Method(Protocol):

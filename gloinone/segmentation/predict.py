@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gloinone.learning.batches import fixed_batches, stack_padded
-from gloinone.learning.device import autocast
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
+from gloinone.learning.device import autocast, to_device
 from gloinone.learning.fit import fit_picture
 from gloinone.records import Crop, Detection, Outline, Pixels
 from gloinone.segmentation.outline import OutlineConfig, make_outline
@@ -49,15 +49,17 @@ class Segmenter:
     def probabilities(self, pictures: Sequence[Pixels]) -> Iterator[NDArray[np.float32]]:
         """(H, W) of each picture, in its own size."""
         for batch in fixed_batches(pictures, self.batch_size):
-            images = stack_padded(
-                [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in batch],
-                self.batch_size,
-            )
-            x = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode(), autocast(self.device):
-                logits = self.network(x) / self.card.temperature  # (B, 1, E, E)
-            for picture, own in zip(batch, logits[:, 0].float().cpu().numpy(), strict=False):
+            answers = answers_of(self._predict, batch, self.batch_size)
+            for picture, own in zip(batch, answers, strict=True):
                 # Interpolate logits, not probabilities: a sharp border stays where it is
                 size = (picture.shape[1], picture.shape[0])
                 fitted = cv2.resize(own, size, interpolation=cv2.INTER_LINEAR)
                 yield (1 / (1 + np.exp(-np.clip(fitted, -30, 30)))).astype(np.float32)
+
+    def _predict(self, pictures: list[Pixels], size: int) -> NDArray[np.float32]:
+        """(len(pictures), E, E) logits, in a batch of ``size``."""
+        images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
+        x = to_device(stack_padded(images, size), self.device)
+        with torch.inference_mode(), autocast(self.device):
+            logits = self.network(x) / self.card.temperature  # (B, 1, E, E)
+        return np.asarray(logits[: len(pictures), 0].float().cpu().numpy())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gloinone.records import Crop, Mask, Window
 from gloinone.slide.sampling import Read, Slide
-from gloinone.slide.stream import stream_windows
+from gloinone.slide.stream import WindowStream
 
 CONTEXT_UM = 12.5
 """Around the circle's box on every side: the published 50 px at 0.25 um/px."""
@@ -35,7 +35,7 @@ def stream_crops(
     None where the circle itself could not be read: nothing is said of what was not seen. Unread context is background.
     """
     windows = (crop_window(float(c[0]), float(c[1]), float(c[2]), slide.info.mpp) for c in circles)
-    reads = stream_windows(slide, windows, workers, workers * QUEUED_PER_WORKER)
+    reads = WindowStream(slide, windows, workers, workers * QUEUED_PER_WORKER)
     try:
         for read in reads:
             lost = read is None or (

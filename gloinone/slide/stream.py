@@ -7,11 +7,13 @@ A file that cannot be opened again ends the stream with SlideUnreadableError: th
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
+from typing import Self
 
 import numpy as np
 
@@ -37,20 +39,28 @@ class TileRead:
     """x0, y0, x1, y1 in level-0 px: what of the core could not be read."""
 
 
-def stream_tiles(
-    slide: Slide, plan: TilePlan, workers: int, queue_size: int
-) -> Generator[TileRead, None, None]:
-    """Every tile of the plan, in its order. Closing the generator stops the threads."""
-    windows = (tile.window for tile in plan.tiles)
-    reads = stream_windows(slide, windows, workers, queue_size)
-    try:
-        for tile, read in zip(plan.tiles, reads, strict=True):
-            if read is None:
-                yield TileRead(tile, tile.window, None, None, (tile.core,))
-            else:
-                yield TileRead(tile, read.window, read.pixels, read.scanned, _unread_of_core(tile, read))
-    finally:
-        reads.close()
+class TileStream:
+    """Every tile of a plan, in its order. Reading begins at once; closing it stops the threads."""
+
+    def __init__(self, slide: Slide, plan: TilePlan, workers: int, queue_size: int) -> None:
+        self.slide = slide
+        self.plan = plan
+        self._reads = WindowStream(slide, (tile.window for tile in plan.tiles), workers, queue_size)
+        self._tiles = iter(plan.tiles)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> TileRead:
+        read = next(self._reads)
+        tile = next(self._tiles)
+        if read is None:
+            return TileRead(tile, tile.window, None, None, (tile.core,))
+        return TileRead(tile, read.window, read.pixels, read.scanned, _unread_of_core(tile, read))
+
+    def close(self) -> None:
+        """Returns when no read is under way any more."""
+        self._reads.close()
 
 
 def _unread_of_core(tile: Tile, read: Read) -> tuple[tuple[float, float, float, float], ...]:
@@ -67,29 +77,48 @@ def _unread_of_core(tile: Tile, read: Read) -> tuple[tuple[float, float, float, 
     return tuple(found)
 
 
-def stream_windows(
-    slide: Slide, windows: Iterable[Window], workers: int, queue_size: int
-) -> Generator[Read | None, None, None]:
+class WindowStream:
     """Windows in the order given, None for each of which nothing can be read, on a fresh handle and in pieces.
 
-    ``slide`` stays the caller's to close; handles opened here are closed here. Raises what a read raises, except
-    SlideUnreadableError of the window itself.
+    Reading begins at once, in ``workers`` threads; with the one that the caller has, ``queue_size`` windows at most
+    are held. ``slide`` stays the caller's to close; handles opened here are closed here. Raises what a read raises,
+    except SlideUnreadableError of the window itself.
     """
-    if workers < 1 or queue_size < 1:
-        raise ValueError(f"cannot read with {workers} workers and a queue of {queue_size}")
-    handles = _Handles(slide)
-    pending: deque[Future[Read | None]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
-    try:
-        for window in windows:
-            if len(pending) >= queue_size:
-                yield pending.popleft().result()
-            pending.append(pool.submit(handles.read, window))
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        handles.close()
+
+    def __init__(self, slide: Slide, windows: Iterable[Window], workers: int, queue_size: int) -> None:
+        if workers < 1 or queue_size < 1:
+            raise ValueError(f"cannot read with {workers} workers and a queue of {queue_size}")
+        self._windows = iter(windows)
+        self._queue_size = queue_size
+        self._pending: deque[Future[Read | None]] = deque()
+        self._handles = _Handles(slide)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+        self._fill()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Read | None:
+        try:
+            self._fill()  # in the place of the window that the caller has done with
+            if self._pending:
+                return self._pending.popleft().result()
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def _fill(self) -> None:
+        for window in islice(self._windows, self._queue_size - len(self._pending)):
+            self._pending.append(self._pool.submit(self._handles.read, window))
+
+    def close(self) -> None:
+        """Returns when no read is under way any more."""
+        self._windows = iter(())
+        self._pending.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._handles.close()
 
 
 def _read(slide: Slide, window: Window) -> Read:
@@ -161,3 +190,4 @@ class _Handles:
         """After the threads have ended."""
         if self._shared is not self._callers:
             self._shared.close()
+            self._shared = self._callers

@@ -1,6 +1,7 @@
 """The demo judges the job by what was drawn: a perfect job passes, a blind one does not."""
 
 import functools
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from gloinone.drawn.config import SceneConfig
 from gloinone.evaluation import planted
 from gloinone.geometry import circle_ring
 from gloinone.labels import CLASSES, NORMAL, ClassRule
-from gloinone.pipeline import run_folder, stages
-from gloinone.pipeline.run_slide import Stages, analyse
-from gloinone.records import Crop, Detection, Outline, Overview, SlideResult
+from gloinone.pipeline import batch, stages
+from gloinone.pipeline.run_slide import Begun, Stages
+from gloinone.records import Crop, Detection, Outline, Overview
 from gloinone.slide.reader import Slide
 
 SMALL = functools.partial(
@@ -54,15 +55,18 @@ class Oracle:
         self.eyes_open = eyes_open
         self.truth: Sequence[Region] = ()
 
-    def load(self) -> Callable[[Slide, Callable[[int, int], None]], SlideResult]:
-        return self._analyse
+    def load(self) -> Callable[[Slide], Begun]:
+        return self._begin
 
-    def _analyse(self, slide: Slide, on_tile: Callable[[int, int], None]) -> SlideResult:
+    def _begin(self, slide: Slide) -> Begun:
         self.truth = read_truth(slide.path.with_name("demo.truth.geojson")).glomeruli
-        oracle = Stages(self._detect, self._classify, self._segment, ClassRule(), "detector", 0.5)
-        return analyse(slide, oracle, on_tile)
+        oracle = Stages(self._read, self._detect, self._classify, self._segment, ClassRule(), "detector", 0.5)
+        return Begun(slide, oracle)
 
-    def _detect(self, slide: Slide, overview: Overview, on_tile: Callable[[int, int], None]) -> Found:
+    def _read(self, slide: Slide, overview: Overview) -> io.BytesIO:
+        return io.BytesIO()  # nothing but something to close
+
+    def _detect(self, tiles: object, on_tile: Callable[[int, int], None]) -> Found:
         circles = [(*planted.ring_circle(region.ring), 0.9) for region in self.truth]
         return Found(np.array(circles if self.eyes_open else [], np.float64).reshape(-1, 4))
 
@@ -115,7 +119,7 @@ def test_a_blind_job_fails_the_check_and_may_be_repeated(
 
 
 def test_a_job_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "analyse_slide", _fail)
+    monkeypatch.setattr(batch, "finish_slide", _fail)
     result = _demo(tmp_path / "out", monkeypatch)
     assert result.exit_code == 1
     assert "log.txt" in result.stderr

@@ -1,6 +1,7 @@
 """The detector over a slide: places in level-0 px, tiles that meet, borders, and batches that do not matter."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from torch.nn import functional
 
 from gloinone.detection.circlenet import CircleMaps
 from gloinone.detection.fuse import folded, in_core
-from gloinone.detection.predict import DetectConfig, Detector, PlacedTile
+from gloinone.detection.predict import DetectConfig, Detected, Detector, PlacedTile
 from gloinone.records import Overview, Window
-from gloinone.slide.reader import open_slide
+from gloinone.slide.reader import Slide, open_slide
 from gloinone.slide.resolution import Resolution
 
 MPP = 0.5
@@ -52,15 +53,22 @@ def _detector() -> Detector:
     return Detector(DotNetwork(), CONFIG, torch.device("cpu"))  # type: ignore[arg-type]
 
 
+def _detect(
+    detector: Detector,
+    slide: Slide,
+    overview: Overview,
+    on_tile: Callable[[int, int], None] = lambda *_: None,
+) -> Detected:
+    return detector.detect(detector.read(slide, overview), on_tile)
+
+
 def test_every_dot_is_found_once_where_it_is(tmp_path: Path):
     rng = np.random.default_rng(0)
     centres = [(int(x), int(y)) for x in range(60, 2600, 240) for y in range(60, 1900, 240)]
     centres = [(x + int(rng.integers(-16, 17)), y + int(rng.integers(-16, 17))) for x, y in centres]
     told: list[tuple[int, int]] = []
     with open_slide(_slide(tmp_path, centres), "dots.png", Resolution(MPP, "option")) as slide:
-        found = _detector().detect(
-            slide, _overview(2600, 1900), lambda done, total: told.append((done, total))
-        )
+        found = _detect(_detector(), slide, _overview(2600, 1900), lambda *step: told.append(step))
     assert found.n_tiles > 3
     assert told == [(i + 1, found.n_tiles) for i in range(found.n_tiles)]
     assert found.unread == ()
@@ -74,7 +82,7 @@ def test_every_dot_is_found_once_where_it_is(tmp_path: Path):
 
 def test_a_dot_at_the_corner_is_found_and_its_reflection_is_not(tmp_path: Path):
     with open_slide(_slide(tmp_path, [(8, 8)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
-        found = _detector().detect(slide, _overview(900, 700), lambda *_: None)
+        found = _detect(_detector(), slide, _overview(900, 700))
     assert len(found.circles) == 1
     assert (found.circles[0, :2] >= 0).all()
     assert found.circles[0, :2] == pytest.approx((8, 8), abs=12)
@@ -84,7 +92,7 @@ def test_no_tissue_is_no_tile(tmp_path: Path):
     overview = _overview(900, 700)
     empty = Overview(overview.window, overview.pixels, np.zeros_like(overview.tissue))
     with open_slide(_slide(tmp_path, [(300, 300)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
-        found = _detector().detect(slide, empty, lambda *_: None)
+        found = _detect(_detector(), slide, empty)
     assert found.n_tiles == 0
     assert found.circles.shape == (0, 4)
 
@@ -103,7 +111,9 @@ def test_a_result_does_not_depend_on_its_neighbours():
     alone = detector.circles_of(tiles[:1])
     assert len(alone)
     # the fourth tile is alone in its batch, padded with zeros; in reverse order it shares one
-    assert np.array_equal(detector._predict(list(pictures[:1])), detector._predict(list(pictures[:3]))[:1])
+    assert np.array_equal(
+        detector._predict(list(pictures[:1]), 3), detector._predict(list(pictures[:3]), 3)[:1]
+    )
     assert np.array_equal(alone, detector.circles_of(tiles[:1]))
 
 
@@ -139,7 +149,7 @@ def test_a_glomerulus_on_the_border_that_is_placed_beyond_it_is_not_lost(tmp_pat
     with open_slide(_slide(tmp_path, [(4, 300)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
         detector = _detector()
         detector.network = ShiftedNetwork(-1.0)  # type: ignore[assignment]
-        found = detector.detect(slide, _overview(900, 700), lambda *_: None)
+        found = _detect(detector, slide, _overview(900, 700))
     assert len(found.circles) == 1
     assert 0 <= found.circles[0, 0] < 24
     assert found.circles[0, 1] == pytest.approx(300, abs=12)
@@ -176,6 +186,6 @@ def test_when_the_network_fails_nobody_reads_on(tmp_path: Path):
     detector.network = Failing()  # type: ignore[assignment]
     with open_slide(_slide(tmp_path, []), "dots.png", Resolution(MPP, "option")) as slide:
         with pytest.raises(MemoryError) as caught:  # whose traceback keeps every frame alive
-            detector.detect(slide, _overview(2600, 1900), lambda *_: None)
+            _detect(detector, slide, _overview(2600, 1900))
         assert not [t for t in threading.enumerate() if t.name.startswith("read")]
     del caught

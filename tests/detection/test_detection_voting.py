@@ -1,5 +1,6 @@
 """Circles that several detectors, or views of one, agree on."""
 
+import io
 from itertools import permutations, product
 
 import numpy as np
@@ -134,7 +135,12 @@ class FixedDetector:
         self.config = DetectConfig(2.0, 64, 10.0, 0.0, max_iou)
         self.found = Detected(views, ((0.0, 0.0, 1.0, max_iou),), 2)
 
-    def detect(self, slide: object, overview: object, on_tile: object) -> Detected:
+    def read(self, slide: object, overview: object) -> io.BytesIO:
+        return io.BytesIO()  # nothing but something to close
+
+    def detect(self, tiles: io.BytesIO, on_tile: object) -> Detected:
+        assert not tiles.closed
+        tiles.close()
         on_tile(1, 2)  # type: ignore[operator]
         on_tile(2, 2)  # type: ignore[operator]
         return self.found
@@ -145,7 +151,7 @@ def test_detectors_and_their_views_vote_together() -> None:
     other = FixedDetector(0.35, circles((0, 0, 10, 0.6)), circles())
     told: list[tuple[int, int]] = []
     ensemble = Ensemble([one, other], VoteConfig())  # type: ignore[list-item]
-    found = ensemble.detect(None, None, lambda *now: told.append(now))  # type: ignore[arg-type]
+    found = ensemble.detect(ensemble.read(None, None), lambda *now: told.append(now))  # type: ignore[arg-type]
     assert found.circles.tolist() == [[0, 0, 10, pytest.approx(0.5), 3]]
     assert ensemble.max_iou == 0.35
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -12,7 +12,7 @@ from gloinone.errors import UsageError, WeightsError
 from gloinone.learning import device as devices
 from gloinone.learning.augment import ColourConfig, augment_colour, jitter_stain, recompress, restain
 from gloinone.learning.backbones import Normalise, ResNetFeatures
-from gloinone.learning.batches import fixed_batches, stack_padded
+from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.checkpoint import load_checkpoint, save_checkpoint
 from gloinone.learning.ema import WeightAverage
 from gloinone.learning.journal import Journal, read_journal
@@ -52,6 +52,42 @@ def test_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, t
     for flags, expected in (("fpu avx512f", torch.float32), ("fpu avx512_bf16", torch.bfloat16)):
         info.write_text(f"processor : 0\nflags\t\t: {flags}\n")
         assert devices.precision_of(torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize("room", [5, 4, 3, 1])
+def test_a_batch_that_does_not_fit_goes_in_halves_and_nothing_is_lost(room: int):
+    sizes = []
+
+    def predict(items: list[int], size: int) -> np.ndarray:
+        assert len(items) <= size
+        sizes.append(size)
+        if size > room:
+            raise torch.OutOfMemoryError("no room on the device")
+        return np.array(items) * 10.0
+
+    assert answers_of(predict, [1, 2, 3, 4, 5], 8).tolist() == [10, 20, 30, 40, 50]
+    assert max(sizes) == 8
+    assert min(sizes) == {5: 4, 4: 4, 3: 2, 1: 1}[room]
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        answers_of(_never, [1, 2], 2)
+
+
+def _never(items: list[int], size: int) -> np.ndarray:
+    raise torch.OutOfMemoryError("no room on the device")
+
+
+@pytest.mark.parametrize("name", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_pictures_reach_the_device_channels_last(name: str):
+    images = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    there = devices.to_device(images, torch.device(name))
+    assert there.device.type == name
+    assert there.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(there.cpu().numpy(), images)
+
+
+def test_freed_memory_is_kept_where_the_library_can():
+    devices.keep_freed_memory()
+    devices.keep_freed_memory()
 
 
 def test_batches():

@@ -1,5 +1,6 @@
 """The method on a drawn slide, with stages that know the truth: what is kept, in which order, and what was lost."""
 
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +63,8 @@ def _stages(truth: Truth, unread: tuple[tuple[float, float, float, float], ...] 
         return outlines
 
     return Stages(
-        detect=lambda slide, overview, on_tile: Known(circles, unread),
+        read=lambda slide, overview: io.BytesIO(),  # nothing but something to close
+        detect=lambda tiles, on_tile: Known(circles, unread),
         classify=classify,
         segment=segment,
         rule=ClassRule(),
@@ -93,7 +95,7 @@ def test_every_circle_is_kept_as_a_candidate_and_only_glomeruli_above_the_thresh
 
 def test_votes_of_several_detectors_reach_the_result(truth: Truth):
     stages = _stages(truth)
-    said = stages.detect(None, None, lambda *_: None).circles  # type: ignore[arg-type]
+    said = stages.detect(None, lambda *_: None).circles  # type: ignore[arg-type]
     votes = 1 + np.arange(len(said)) % 3
     several = replace(stages, detect=lambda *_: Known(np.column_stack([said, votes])), voters=3)
     result = _analyse(truth, several)

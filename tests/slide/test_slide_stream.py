@@ -16,7 +16,7 @@ from gloinone.errors import SlideUnreadableError
 from gloinone.records import Window
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
-from gloinone.slide.stream import stream_tiles, stream_windows
+from gloinone.slide.stream import TileStream, WindowStream
 from gloinone.slide.tiles import Tile, TilePlan
 
 EDGE = 100
@@ -59,7 +59,7 @@ def test_tiles_come_in_order_with_their_own_pixels_whatever_the_threads_do() -> 
     disk = Disk(picture(), before_read=lambda x, y: time.sleep(float(rng.random()) * 0.003))
     slide = ArraySlide(disk)
     plan = grid_plan(600, 400)
-    reads = list(stream_tiles(slide, plan, workers=8, queue_size=5))
+    reads = list(TileStream(slide, plan, workers=8, queue_size=5))
     assert [read.tile.index for read in reads] == list(range(len(plan.tiles)))
     for read in reads:
         w = read.tile.window
@@ -82,7 +82,7 @@ def test_a_tiff_with_a_broken_stretch_loses_little_more_than_it(tmp_path: Path) 
         assert slide.info.vendor == "generic-tiff"  # OpenSlide, whose handles fail for good
         for _ in range(2):  # the second time the caller's handle has failed already
             unread = np.zeros(image.shape[:2], int)
-            for read in stream_tiles(slide, plan, workers=8, queue_size=16):
+            for read in TileStream(slide, plan, workers=8, queue_size=16):
                 for x0, y0, x1, y1 in read.unread:
                     cx0, cy0, cx1, cy1 = read.tile.core
                     assert cx0 <= x0 < x1 <= cx1
@@ -110,7 +110,7 @@ def test_what_one_level_has_lost_is_read_from_a_finer_one(tmp_path: Path) -> Non
     with open_slide(path, "a.tif", Resolution()) as slide:
         with pytest.raises(SlideUnreadableError):
             slide.read_window(256, 256, 1200, 1200, 600, 600)
-        (read,) = stream_windows(slide, windows, workers=2, queue_size=2)
+        (read,) = WindowStream(slide, windows, workers=2, queue_size=2)
     assert read is not None
     assert read.unread is None
     assert read.scanned.all()
@@ -120,7 +120,7 @@ def test_what_one_level_has_lost_is_read_from_a_finer_one(tmp_path: Path) -> Non
 
 def test_a_slide_that_is_broken_all_over_is_given_up_soon() -> None:
     disk = Disk(picture(1200, 1200), broken=((0, 0, 1200, 1200),))
-    (read,) = stream_windows(ArraySlide(disk), [Window(0, 0, 1200, 1200, 1200, 1200)], 1, 1)
+    (read,) = WindowStream(ArraySlide(disk), [Window(0, 0, 1200, 1200, 1200, 1200)], 1, 1)
     assert read is None
     assert disk.reads < 100  # 1444 pieces of 32 px
 
@@ -131,7 +131,7 @@ def test_every_handle_that_was_opened_is_closed_once_and_never_in_use(workers: i
     disk = Disk(picture(), broken=(box,), before_read=lambda x, y: time.sleep(0.0005))
     slide = ArraySlide(disk)
     plan = grid_plan(600, 400)
-    reads = list(stream_tiles(slide, plan, workers, queue_size=8))
+    reads = list(TileStream(slide, plan, workers, queue_size=8))
     assert {read.tile.index for read in reads if read.pixels is None or not read.scanned.all()} == touching(
         plan, box
     )
@@ -151,14 +151,14 @@ def test_what_is_in_flight_on_a_failed_handle_is_read_again() -> None:
 
     disk = Disk(picture(800, 100), broken=((0, 0, 50, 50),), before_read=meet)
     windows = [Window(100 * i, 0, 100, 100, 100, 100) for i in range(8)]
-    reads = list(stream_windows(ArraySlide(disk), windows, workers=8, queue_size=8))
+    reads = list(WindowStream(ArraySlide(disk), windows, workers=8, queue_size=8))
     assert [read is None or read.unread is not None for read in reads] == [True] + 7 * [False]
 
 
 def test_no_more_is_read_ahead_than_the_queue_holds() -> None:
     disk = Disk(picture())
     plan = grid_plan(600, 400)
-    stream = stream_tiles(ArraySlide(disk), plan, workers=4, queue_size=3)
+    stream = TileStream(ArraySlide(disk), plan, workers=4, queue_size=3)
     for taken in range(1, 6):
         next(stream)
         time.sleep(0.02)
@@ -168,7 +168,7 @@ def test_no_more_is_read_ahead_than_the_queue_holds() -> None:
 
 def test_closing_early_stops_the_threads_and_the_handles() -> None:
     disk = Disk(picture(), broken=((0, 0, 30, 30),), before_read=lambda x, y: time.sleep(0.002))
-    stream = stream_tiles(ArraySlide(disk), grid_plan(600, 400), workers=8, queue_size=20)
+    stream = TileStream(ArraySlide(disk), grid_plan(600, 400), workers=8, queue_size=20)
     assert next(stream).unread
     stream.close()
     reads = disk.reads
@@ -182,7 +182,7 @@ def test_a_file_that_vanishes_fails_the_slide() -> None:
     slide = ArraySlide(disk)
     disk.gone = True
     with pytest.raises(SlideUnreadableError, match="is it still there"):
-        list(stream_tiles(slide, grid_plan(600, 400), workers=8, queue_size=8))
+        list(TileStream(slide, grid_plan(600, 400), workers=8, queue_size=8))
     assert disk.closed == disk.opened - 1
 
 
@@ -193,17 +193,17 @@ def test_other_errors_of_a_read_are_not_swallowed() -> None:
 
     disk = Disk(picture(), before_read=fail)
     with pytest.raises(MemoryError, match="no room"):
-        list(stream_tiles(ArraySlide(disk), grid_plan(600, 400), workers=3, queue_size=6))
+        list(TileStream(ArraySlide(disk), grid_plan(600, 400), workers=3, queue_size=6))
 
 
 def test_all_is_broken_and_nothing_to_read() -> None:
     disk = Disk(picture(), broken=((0, 0, 600, 400),))
     plan = grid_plan(600, 400)
-    assert all(read.pixels is None for read in stream_tiles(ArraySlide(disk), plan, 4, 4))
-    assert list(stream_tiles(ArraySlide(disk), TilePlan((), 1.0), 4, 4)) == []
+    assert all(read.pixels is None for read in TileStream(ArraySlide(disk), plan, 4, 4))
+    assert list(TileStream(ArraySlide(disk), TilePlan((), 1.0), 4, 4)) == []
 
 
 @pytest.mark.parametrize(("workers", "queue_size"), [(0, 4), (4, 0)])
 def test_reading_with_nobody_or_nowhere_is_refused(workers: int, queue_size: int) -> None:
     with pytest.raises(ValueError, match="cannot read"):
-        next(stream_tiles(ArraySlide(Disk(picture())), grid_plan(600, 400), workers, queue_size))
+        next(TileStream(ArraySlide(Disk(picture())), grid_plan(600, 400), workers, queue_size))
