@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gloinone.doubts import Doubts
 from gloinone.labels import CLASSES, NONGLOMERULAR
 
 Points = NDArray[np.float64]
@@ -174,6 +175,7 @@ class Glomerulus:
     """4 pi area / perimeter^2; 1 for a circle."""
     at_edge: bool
     """Touches the border of the slide or of what was scanned."""
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def id(self) -> str:
@@ -221,6 +223,7 @@ class SlideResult:
     """Whether the classifier's card says that pathologists validated the kinds of sclerosis."""
     picture: Crop | None = None
     """The whole slide, finer, where the overview is too small to look at (a biopsy, a camera field)."""
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def status(self) -> Status:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gloinone.doubts import USUAL_NUCLEI_UM, WORDS
 from gloinone.labels import CLASSES, GLOMERULAR, SCLEROSED_KINDS
 
 
@@ -36,6 +37,22 @@ SLIDE = Column("slide", "-", "the slide's path relative to the input folder, wit
 _COUNTS = tuple(_count(f"n_{name}", f"glomeruli of the class {name}") for name in GLOMERULAR)
 _INTERVAL = "of the Wilson 95 % interval of percent_sclerosed; it knows of chance only, not of wrong classes"
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
+_DOUBT = (
+    _float(
+        "blur_um", "um", 2, "by how much the picture is blurred: sigma of a Gaussian that would do the same"
+    ),
+    _float("pen_share", "0..1", 4, "share of its area that lies under a pen's stroke"),
+    _float("fold_share", "0..1", 4, "share of its area that is folded: tissue over tissue"),
+    _float("stain_distance", "-", 3, "distance of its stains from the nearest of the training slides"),
+)
+_DOUBT_WORDS = (
+    _float(
+        "doubt", "-", 3, "the largest of these numbers, each divided by its limit: from 1 on it is flagged"
+    ),
+    Column(
+        "flags", "-", "which numbers are over their limits, the largest first: " + ", ".join(WORDS.values())
+    ),
+)
 _CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
 
 SUMMARY: tuple[Column, ...] = (
@@ -68,6 +85,15 @@ SUMMARY: tuple[Column, ...] = (
     _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
     _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli"),
     _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli"),
+    *_DOUBT,
+    _float(
+        "nuclei_um",
+        "um",
+        2,
+        f"diameter of the nuclei at that mpp; far from {USUAL_NUCLEI_UM:g} um: the mpp may be wrong",
+    ),
+    Column("n_flagged", "glomeruli", "glomeruli with a flag of their own", "int"),
+    *_DOUBT_WORDS,
     Column("detector", "-", _MODEL),
     Column("classifier", "-", _MODEL),
     Column("segmenter", "-", _MODEL),
@@ -130,6 +156,14 @@ GLOMERULI: tuple[Column, ...] = (
         "or nothing was left: look at it",
         "bool",
     ),
+    *_DOUBT,
+    _float(
+        "near_cut",
+        "0..1",
+        4,
+        "how near score, p_nonglomerular or the sclerosed share are to their cut; 1: on it",
+    ),
+    *_DOUBT_WORDS,
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 

@@ -59,21 +59,18 @@ def csv_bytes(columns: Sequence[Column], rows: Iterable[Mapping[str, str]]) -> b
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
-def join_tables(columns: Sequence[Column], tables: Iterable[bytes]) -> bytes:
-    """One table of several, in their order, byte for byte: each must have our own header.
+def rows_of_table(columns: Sequence[Column], table: bytes) -> bytes:
+    """One of our tables without its header, byte for byte; after another's rows they make one table.
 
     Raises AnnotationError for a table of another version.
     """
     header = csv_bytes(columns, [])
-    joined = [header]
-    for table in tables:
-        if not table.startswith(header):
-            found = table.split(b"\n", 1)[0][:200].decode("utf-8", "replace")
-            raise AnnotationError(
-                f"table with the columns {found}: made by another version; run that slide again"
-            )
-        joined.append(table[len(header) :])
-    return b"".join(joined)
+    if not table.startswith(header):
+        found = table.split(b"\n", 1)[0][:200].decode("utf-8", "replace")
+        raise AnnotationError(
+            f"table with the columns {found}: made by another version; run that slide again"
+        )
+    return table[len(header) :]
 
 
 def _quoted(text: str) -> str:

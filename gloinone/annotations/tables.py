@@ -8,6 +8,7 @@ from typing import Literal
 
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
+from gloinone.doubts import Doubts
 from gloinone.geometry import wilson_interval
 from gloinone.labels import CLASSES, GLOMERULAR, NONGLOMERULAR, SCLEROSED_KINDS, p_sclerosed
 from gloinone.records import Candidate, Glomerulus, SlideInfo, SlideResult
@@ -53,6 +54,8 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "glomeruli_per_mm2": n / result.tissue_mm2 if result.tissue_mm2 > 0 else None,
             "diameter_um_median": median(g.diameter_um for g in glomeruli) if n else None,
             "area_um2_median": median(g.area_um2 for g in glomeruli) if n else None,
+            **_doubt_values(result.doubts, ("nuclei_um",)),
+            "n_flagged": sum(bool(g.doubts.flags) for g in glomeruli),
         },
     )
 
@@ -93,6 +96,7 @@ def glomerulus_rows(
             "crop": f"{folder}/crops/{g.id}.png" if crops else None,
             "mask": f"{folder}/masks/{g.id}.png" if masks else None,
             "outline_flagged": g.outline.flagged,
+            **_doubt_values(g.doubts, ("near_cut",)),
         }
         rows.append(make_row(GLOMERULI, values))
     return rows
@@ -147,6 +151,16 @@ def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object
         "crop_width": window.width,
         "crop_height": window.height,
         "crop_mpp": info.mpp * window.downsample,
+    }
+
+
+def _doubt_values(doubts: Doubts, own: Sequence[str]) -> dict[str, object]:
+    """The columns that tables share, and those of the one."""
+    shared = ("blur_um", "pen_share", "fold_share", "stain_distance")
+    return {
+        **{name: getattr(doubts, name) for name in (*shared, *own)},
+        "doubt": doubts.doubt,
+        "flags": "; ".join(doubts.flags),
     }
 
 

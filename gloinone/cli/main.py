@@ -12,6 +12,7 @@ COMMANDS = {
     "inspect": Lazy("gloinone.cli.inspect", "Say what a slide is and what a run would read of it."),
     "doctor": Lazy("gloinone.cli.doctor", "Check that everything the job needs is here."),
     "list": Lazy("gloinone.cli.list", "Write down the slides that shards divide among them."),
+    "watch": Lazy("gloinone.cli.watch", "Show how far the runs are that write into one OUT."),
     "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
 }
 TRAIN = {

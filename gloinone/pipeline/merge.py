@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from gloinone.annotations.columns import GLOMERULI, SUMMARY
-from gloinone.annotations.csv_text import csv_bytes, join_tables
+from gloinone.annotations.csv_text import csv_bytes, rows_of_table
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
@@ -14,7 +14,9 @@ from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
 from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE, slide_place
 from gloinone.pipeline.layout import SUMMARY as SUMMARY_CSV
-from gloinone.pipeline.report import ReportSlide, write_report
+from gloinone.pipeline.report import write_report
+from gloinone.pipeline.report_choice import LeastSure
+from gloinone.pipeline.report_slide import ReportSlide
 from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
 from gloinone.records import RowStatus
@@ -30,17 +32,16 @@ def merge(out: Path) -> list[RowStatus]:
     A slide has a row if it has results, whoever made them, or if it is listed: a run over a part of the slides
     adds to the tables. Raises UsageError where there is neither, OutputError for what cannot be written.
     """
-    found = sorted(find_results(out), key=lambda pair: pair[1].slide)
-    slides = [_with_state(folder, state) for folder, state in found]
-    slides += _pending(out, {state.slide for _, state in found})
+    slides = [_with_state(folder, state) for folder, state in find_results(out)]
+    slides += _pending(out, {slide.name for slide in slides})
     slides.sort(key=lambda slide: slide.name)
     if not slides:
         raise UsageError(f"{out}: no results of slides in it; name the OUT of a run")
     write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, [slide.row for slide in slides]))
-    tables = [data for folder, state in found if (data := _glomeruli(folder, state)) is not None]
-    write_atomic(out / GLOMERULI_CSV, join_tables(GLOMERULI, tables))
+    least_sure = LeastSure()
+    write_atomic(out / GLOMERULI_CSV, _joined(slides, least_sure))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
-    write_report(out, slides)
+    write_report(out, slides, least_sure)
     return [slide.status for slide in slides]
 
 
@@ -58,29 +59,43 @@ def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:
     """Folder and state of every slide in OUT, in no order."""
+    for folder in find_states(out):
+        if state := read_state(folder):
+            yield folder, state
+        else:
+            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+
+
+def find_states(out: Path) -> Iterator[Path]:
+    """Folders of the slides in OUT that are settled, in no order."""
     for folder, folders, names in os.walk(out / SLIDES):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if STATE in names:
             folders.clear()
-            if state := read_state(Path(folder)):
-                yield Path(folder), state
-            else:
-                logger.warning("%s: cannot be understood; run that slide again", Path(folder) / STATE)
+            yield Path(folder)
 
 
-def _glomeruli(folder: Path, state: State) -> bytes | None:
-    """The slide's glomeruli.csv; None where it has none or another version made it."""
-    if state.status not in ("done", "partial"):
-        return None
+def _joined(slides: Iterable[ReportSlide], least_sure: LeastSure) -> Iterator[bytes]:
+    """OUT's glomeruli.csv in parts, a slide's at a time; ``least_sure`` looks at each."""
+    yield csv_bytes(GLOMERULI, [])
+    for slide in slides:
+        if slide.status not in ("done", "partial"):
+            continue
+        data = _glomeruli(slide)
+        try:
+            yield rows_of_table(GLOMERULI, data)
+        except AnnotationError as error:
+            logger.warning("%s: left out of %s: %s", slide.name, GLOMERULI_CSV, error)
+            continue
+        least_sure.look(data)
+
+
+def _glomeruli(slide: ReportSlide) -> bytes:
+    """The slide's own table."""
     try:
-        data = (folder / GLOMERULI_CSV).read_bytes()
-        join_tables(GLOMERULI, [data])
+        return (slide.folder / GLOMERULI_CSV).read_bytes()
     except OSError as error:
         raise OutputError(
-            f"{folder / GLOMERULI_CSV}: cannot be read ({reason(error)}); "
+            f"{slide.folder / GLOMERULI_CSV}: cannot be read ({reason(error)}); "
             "run that slide again with --overwrite"
         ) from error
-    except AnnotationError as error:
-        logger.warning("%s: left out of %s: %s", state.slide, GLOMERULI_CSV, error)
-        return None
-    return data

@@ -22,9 +22,11 @@ from gloinone.pipeline.exchange import (
     stamp_files,
     write_beside,
 )
-from gloinone.pipeline.layout import LOG, STATE, file_stem
+from gloinone.pipeline.layout import LOG, REPORT, STATE, file_stem
+from gloinone.pipeline.report_slide import ReportSlide
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog, log_end
+from gloinone.pipeline.slide_report import slide_report
 from gloinone.pipeline.state import InputPrint, State, file_sha256, print_input, read_state, state_bytes
 from gloinone.pipeline.tasks import Analyse, SlideTask
 from gloinone.records import SlideInfo, Status
@@ -58,6 +60,8 @@ class Finishing:
     """No signal interrupts what is done in it."""
     words_of: Callable[[Exception], str]
     """What may be written down of an error."""
+    models: Mapping[str, Mapping[str, object]]
+    """What may be written down of each model."""
 
 
 def analyse_slide(
@@ -162,6 +166,8 @@ def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishin
             device=how.device() if account.status in ("done", "partial") else "",
             times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
         )
+        shown = ReportSlide(task.name, state.status, state.reason, state.row, folder, state.notes)
+        (folder / REPORT).write_bytes(slide_report(shown, task.place, how.models))
         (folder / LOG).write_bytes(log.data())
         (folder / STATE).write_bytes(state_bytes(state))
         sync_tree(folder)

@@ -54,7 +54,7 @@ def write_record(
         "settings": {**method.settings, **asdict(config.save), "mpp": config.mpp},
         "shard": None if config.shard is None else asdict(config.shard),
         "device": method.device or ", ".join(sorted({state.device for state in states} - {""})),
-        "models": {task: _card(card, config.hides_names) for task, card in method.cards.items()},
+        "models": recorded_models(config, method),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": _versions(),
@@ -97,9 +97,13 @@ def check_naming(out: Path, hides_names: bool) -> None:
         )
 
 
-def _card(card: Mapping[str, object], hides_names: bool) -> Mapping[str, object]:
-    """What is recorded of a model; with pseudonyms not the names of the slides it was trained on."""
-    return {key: value for key, value in card.items() if not (hides_names and key in TRAINED_ON)}
+def recorded_models(config: RunConfig, method: Method) -> dict[str, Mapping[str, object]]:
+    """What is recorded of each model; with pseudonyms not the names of the slides it was trained on."""
+    hidden = TRAINED_ON if config.hides_names else ()
+    return {
+        task: {key: value for key, value in card.items() if key not in hidden}
+        for task, card in method.cards.items()
+    }
 
 
 def _status(exit_status: int | None) -> str:

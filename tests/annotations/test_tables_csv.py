@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES, columns_markdown
-from gloinone.annotations.csv_text import csv_bytes, join_tables, make_row, numbers, parse_table, read_table
+from gloinone.annotations.csv_text import csv_bytes, make_row, numbers, parse_table, read_table, rows_of_table
 from gloinone.annotations.tables import (
     MadeWith,
     circle_rows,
@@ -208,10 +208,12 @@ def test_any_text_and_number_survive(values):
 def test_tables_are_joined_byte_for_byte(make_result):
     a, b = (csv_bytes(GLOMERULI, glomerulus_rows(make_result(name=n))) for n in ("a,\n.svs", "b.svs"))
     both = glomerulus_rows(make_result(name="a,\n.svs")) + glomerulus_rows(make_result(name="b.svs"))
-    assert join_tables(GLOMERULI, [a, csv_bytes(GLOMERULI, []), b]) == csv_bytes(GLOMERULI, both)
-    assert join_tables(GLOMERULI, []) == csv_bytes(GLOMERULI, [])
+    header = csv_bytes(GLOMERULI, [])
+    assert b"".join([header, *(rows_of_table(GLOMERULI, t) for t in (a, header, b))]) == csv_bytes(
+        GLOMERULI, both
+    )
     with pytest.raises(AnnotationError, match="another version"):
-        join_tables(GLOMERULI, [csv_bytes(CIRCLES, [])])
+        rows_of_table(GLOMERULI, csv_bytes(CIRCLES, []))
 
 
 HEADER = csv_bytes(CIRCLES, [])
