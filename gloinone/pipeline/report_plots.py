@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 360, 150
 MAX_BARS = 20
 FAR_OUT = 3.0
 """Quartile ranges outside of the quartiles: Tukey's outer fences."""
-MIN_FOR_OUTLIERS = 8
+MIN_FOR_OUTLIERS = 20
 MAX_NAMED = 10
 
 
@@ -51,7 +51,7 @@ def histogram(
 ) -> Histogram | None:
     """Of one number per slide; None where fewer than two slides have it.
 
-    ``limits``: ends of the axis; None: round numbers around the values.
+    ``limits``: ends of the axis; None: round numbers around the values, at least 1 apart.
     """
     places = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
     if len(places) < 2:
@@ -78,7 +78,7 @@ def _edges(
 ) -> list[float]:
     """Round numbers that hold every value, at most ``MAX_BARS`` bars."""
     low, high = limits or (float(known.min()), float(known.max()))
-    step = _round_step((high - low) / MAX_BARS or 1.0)
+    step = _round_step(max(1.0, (high - low) / MAX_BARS))
     first = math.floor(low / step)
     n = max(1, math.ceil(high / step - first))
     if limits is None and (first + n) * step <= high:  # the last value needs a bar to stand in
