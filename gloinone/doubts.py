@@ -38,7 +38,7 @@ class Doubts:
     fold_share: float | None = None
     """0..1 of the area."""
     stain_distance: float | None = None
-    """From the nearest of the training slides' stains."""
+    """Slides only; degrees from the nearest of the training slides' stains."""
     nuclei_um: float | None = None
     """Slides only."""
     near_cut: float | None = None

@@ -43,7 +43,6 @@ _DOUBT = (
     ),
     _float("pen_share", "0..1", 4, "share of its area that lies under a pen's stroke"),
     _float("fold_share", "0..1", 4, "share of its area that is folded: tissue over tissue"),
-    _float("stain_distance", "-", 3, "distance of its stains from the nearest of the training slides"),
 )
 _DOUBT_WORDS = (
     _float(
@@ -86,6 +85,13 @@ SUMMARY: tuple[Column, ...] = (
     _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli"),
     _float("area_um2_median", "um2", 1, "median area_um2 of the glomeruli"),
     *_DOUBT,
+    _float(
+        "stain_distance",
+        "degrees",
+        2,
+        "angle between its stains' optical densities and those of the nearest slide that the shipped weights "
+        "learned from; empty for a single stain",
+    ),
     _float(
         "nuclei_um",
         "um",

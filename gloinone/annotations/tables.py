@@ -54,7 +54,7 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "glomeruli_per_mm2": n / result.tissue_mm2 if result.tissue_mm2 > 0 else None,
             "diameter_um_median": median(g.diameter_um for g in glomeruli) if n else None,
             "area_um2_median": median(g.area_um2 for g in glomeruli) if n else None,
-            **_doubt_values(result.doubts, ("nuclei_um",)),
+            **_doubt_values(result.doubts, ("stain_distance", "nuclei_um")),
             "n_flagged": sum(bool(g.doubts.flags) for g in glomeruli),
         },
     )
@@ -156,7 +156,7 @@ def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object
 
 def _doubt_values(doubts: Doubts, own: Sequence[str]) -> dict[str, object]:
     """The columns that tables share, and those of the one."""
-    shared = ("blur_um", "pen_share", "fold_share", "stain_distance")
+    shared = ("blur_um", "pen_share", "fold_share")
     return {
         **{name: getattr(doubts, name) for name in (*shared, *own)},
         "doubt": doubts.doubt,
