@@ -195,7 +195,7 @@ def read_holder(path: Path) -> Holder | None:
     try:
         said = json.loads(data)
         process = Process(str(said["host"]), int(said["pid"]), str(said["started"]))
-        return Holder(process, str(said["token"]), beat, str(said["slide"]))
+        return Holder(process, str(said["token"]), beat, str(said.get("slide", "")))
     except (ValueError, KeyError, TypeError):
         return Holder(None, "", beat)
 

@@ -36,6 +36,16 @@ class Covered:
     """Strokes on the tissue and near it."""
     folds: Mask
 
+    @property
+    def pen_share(self) -> float:
+        """Of the tissue and the strokes on it; 0..1."""
+        return _share(self.pen, self.overview.tissue | self.pen)
+
+    @property
+    def fold_share(self) -> float:
+        """Of the tissue; 0..1."""
+        return _share(self.folds, self.overview.tissue)
+
     def shares(self, candidate: Candidate) -> tuple[float, float]:
         """Of a circle, under a pen's stroke and folded; 0..1."""
         circle, window = candidate.detection, self.overview.window
@@ -59,14 +69,14 @@ def find_covered(overview: Overview, mpp: float) -> Covered:
 
 def doubts_of_slide(samples: TissueSamples, covered: Covered) -> Doubts:
     """Of the slide as a whole, from windows of its tissue and its overview. Nuclei are not judged in a blur."""
-    pictures, tissue = samples.pictures, covered.overview.tissue
+    pictures = samples.pictures
     ratios = [ratio for p in pictures if (ratio := sharpness(p, samples.um_per_px)) is not None]
     blur = blur_um(float(np.median(ratios))) if ratios else None
     sharp = blur is not None and blur < LIMITS["blur_um"]
     return Doubts(
         blur_um=blur,
-        pen_share=_share(covered.pen, tissue | covered.pen),
-        fold_share=_share(covered.folds, tissue),
+        pen_share=covered.pen_share,
+        fold_share=covered.fold_share,
         stain_distance=stain_distance(stain_directions(pictures), training_stains()),
         nuclei_um=nuclei_um(pictures, samples.um_per_px) if sharp else None,
     )
@@ -128,7 +138,8 @@ def stain_distance(stains: NDArray[np.float64] | None, known: NDArray[np.float64
 @cache
 def training_stains() -> NDArray[np.float64]:
     """(N, 2, 3) of the slides that the shipped weights learned from."""
-    return np.array(json.loads(TRAINING_STAINS.read_text("utf-8")), np.float64).reshape(-1, 2, 3)
+    known = np.array(json.loads(TRAINING_STAINS.read_text("utf-8")), np.float64).reshape(-1, 2, 3)
+    return np.asarray(known / np.linalg.norm(known, axis=2, keepdims=True), np.float64)  # they are rounded
 
 
 def _share(part: Mask, whole: Mask) -> float:

@@ -9,8 +9,8 @@ from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import stream_windows
 
-COUNT = 24
-EDGE_UM = 256.0
+COUNT = 16
+EDGE_UM = 192.0
 FINEST_UM_PER_PX = 0.5
 """Nuclei are a dozen pixels wide then; where the slide has less, what it has."""
 READERS, QUEUED = 2, 4

@@ -39,13 +39,14 @@ def test_headers_are_those_that_users_were_promised():
         "slide, status, reason, width_px, height_px, mpp, mpp_source, vendor, tissue_mm2, tissue_read_fraction, "
         "n_circles, n_glomeruli, n_normal, n_obsolescent, n_solidified, n_disappearing, n_sclerosed, "
         "percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
-        "diameter_um_median, area_um2_median, detector, classifier, segmenter, version"
+        "diameter_um_median, area_um2_median, blur_um, pen_share, fold_share, stain_distance, nuclei_um, "
+        "n_flagged, doubt, flags, detector, classifier, segmenter, version"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged"
+        "outline_flagged, blur_um, pen_share, fold_share, near_cut, doubt, flags"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
@@ -94,6 +95,13 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "glomeruli_per_mm2",
         "diameter_um_median",
         "area_um2_median",
+        "blur_um",
+        "pen_share",
+        "fold_share",
+        "stain_distance",
+        "nuclei_um",
+        "doubt",
+        "flags",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 
