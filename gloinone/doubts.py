@@ -3,15 +3,15 @@
 import math
 from dataclasses import dataclass
 
-USUAL_NUCLEI_UM = 6.0
-"""Median diameter of nuclei, as gloinone.slide.nuclei measures them."""
+USUAL_NUCLEI_UM = 4.4
+"""Median of what gloinone.slide.nuclei measures on the real slides at hand, whose own mpp are estimates."""
 
 LIMITS = {
-    "blur_um": 3.0,
-    "pen_share": 0.02,
+    "blur_um": 2.5,
+    "pen_share": 0.05,
     "fold_share": 0.1,
-    "stain_distance": 1.0,
-    "nuclei_um": 0.5,
+    "stain_distance": 15.0,
+    "nuclei_um": 0.6,
     "near_cut": 0.9,
 }
 """From here on a number is a flag. Of nuclei_um: the octaves between it and the usual."""

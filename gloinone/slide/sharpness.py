@@ -13,8 +13,8 @@ from gloinone.slide.sampling import resample
 
 UM_PER_PX = 2.0
 """Of the detector's tiles."""
-SIGMA_UM = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-LOG_RATIO = (0.5, -0.6, -2.0, -3.2, -4.1, -5.6, -6.6)
+SIGMA_UM = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+LOG_RATIO = (0.7, -0.2, -1.6, -2.8, -3.7, -4.6)
 """Median over the sources, of real tissue blurred so much."""
 FLAT = 1.0
 """Grey levels squared: what varies less shows no tissue to judge by."""
@@ -32,7 +32,7 @@ def sharpness(pixels: Pixels, um_per_px: float) -> float | None:
 
 
 def blur_um(log_ratio: float) -> float:
-    """Sigma of the Gaussian that leaves a sharp slide with this sharpness, um; from 0 to 8.
+    """Sigma of the Gaussian that leaves a sharp slide with this sharpness, um; from 0 to 6.
 
     >>> blur_um(LOG_RATIO[0]), blur_um(LOG_RATIO[2])
     (0.0, 2.0)
