@@ -41,6 +41,8 @@ FOLDERS = ("biopsies-he", "fields", "regions-he")
 AIDPATH_MPP = 0.5
 COARSE = "regions-he"
 """As coarse as the detector's tiles, or coarser: it does not show what a sharp slide is."""
+MPP_UNKNOWN = ("fields", COARSE)
+"""Their mpp says nothing of size."""
 LEFT_OUT = Path(__file__).parents[1] / "docs/weights/left-out.txt"
 
 
@@ -194,7 +196,8 @@ def tell_faults(subjects: Sequence[Subject]) -> None:
     print(f"{'fault':16}{'slides':>7}{'flagged before':>16}{'after':>7}")
     for fault, name in FAULTS.items():
         before, after = [], []
-        for subject in subjects:
+        among = [s for s in subjects if name != "nuclei_um" or s.source not in MPP_UNKNOWN]
+        for subject in among:
             was, now = subject.number(name), fault(subject).number(name)
             if was is not None and now is not None:
                 before.append(bool(Doubts(**{name: was}).flags))
@@ -210,10 +213,15 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("--every", type=int, default=1, help="slides of each source, of which one is taken")
     parser.add_argument("--faulty", type=int, default=1, help="of these, of which one gets the faults")
+    parser.add_argument("--only", action="append", help="a source; may be repeated; all if it is not given")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    subjects = [read_subject(*found) for found in find_subjects(options.data, options.every)]
+    subjects = [
+        read_subject(*found)
+        for found in find_subjects(options.data, options.every)
+        if not options.only or found[1] in options.only
+    ]
     subjects = [subject for subject in subjects if subject.samples.pictures]
     if options.write:
         left_out = set(LEFT_OUT.read_text("utf-8").split())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gloinone.records import Pixels
 
-COARSEST_UM_PER_PX = 1.25
+COARSEST_UM_PER_PX = 1.4
 """Coarser than this nuclei cannot be seen."""
 SIGMA_UM = 0.5 * 2 ** np.arange(0, 3.6, 0.25)
 """Widths of the Gaussians whose differences find blobs."""
