@@ -124,12 +124,11 @@ def in_blue(subject: Subject) -> Subject:
 
 
 def folded(subject: Subject) -> Subject:
-    """A fifth of the columns lies over the tissue beside it."""
+    """A fifth of the columns lies over its like: twice the optical density."""
     pixels = subject.overview.pixels.copy()
     x = np.nonzero(subject.overview.tissue)[1]
     first, last = (int(v) for v in np.percentile(x, [40, 60]))
-    beside = np.roll(pixels, last - first, axis=1)[:, first:last]
-    both = pixels[:, first:last].astype(np.float32) * beside / np.percentile(pixels, 99)
+    both = pixels[:, first:last].astype(np.float32) ** 2 / np.percentile(pixels, 99)
     pixels[:, first:last] = np.clip(both, 0, 255).astype(np.uint8)
     return replace(subject, overview=replace(subject.overview, pixels=pixels))
 

@@ -8,8 +8,8 @@ USUAL_NUCLEI_UM = 4.4
 
 LIMITS = {
     "blur_um": 2.5,
-    "pen_share": 0.05,
-    "fold_share": 0.1,
+    "pen_share": 0.02,
+    "fold_share": 0.05,
     "stain_distance": 15.0,
     "nuclei_um": 0.6,
     "near_cut": 0.9,
