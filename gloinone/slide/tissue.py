@@ -129,7 +129,8 @@ def find_ink(pixels: Pixels, mpp_overview: float) -> Mask:
 
 def find_folds(overview: Overview) -> Mask:
     """(H, W) tissue that lies over tissue: nearly twice as dense as usual, over a width of many cells."""
-    density = -np.log((_local_mean(overview.pixels).astype(np.float32) + 1) / 256).mean(axis=2)
+    mean = _local_mean(overview.pixels).astype(np.float32) + 1
+    density = -np.log(np.minimum(mean / np.percentile(mean, 99, axis=(0, 1)), 1)).mean(axis=2)
     if not overview.tissue.any():
         return overview.tissue
     return np.asarray(
