@@ -21,10 +21,10 @@ from gloinone.pipeline.further_formats import Format, check_dicom_writer, dicom_
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, put_in_place
+from gloinone.pipeline.one_slide import Account, Means, put_in_place
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
-from gloinone.pipeline.run_record import now, read_records, write_export_record
+from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog
 from gloinone.pipeline.state import Basis, Json, State, read_state
@@ -166,10 +166,9 @@ def _export_slide(
         raise OutputError(f"{name}: its results were taken away meanwhile; run it again")
     settings = config.changed(state.basis.settings)
     restored = restore(place.folder)
-    kept = restored.kept(
-        float(settings.get("min_score") or 0.0), bool(settings.get("keep_nonglomerular", False))
-    )
-    result, stand_ins = restored.result(kept), len(set(kept) - restored.earlier.outlined.keys())
+    min_score = float(settings.get("min_score") or 0.0)
+    kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))
+    result, stand_ins = restored.result(kept, min_score), len(set(kept) - restored.earlier.outlined.keys())
     task = _Task(name, place, replace(state.basis, settings=settings | _lacking(stand_ins, result)))
     new = begin(place)
     try:
@@ -182,8 +181,9 @@ def _export_slide(
             )
             for file, data in further_files(result, options.shape, config.formats, series).items():
                 (new / file).write_bytes(data)
-            device, shield = state.device, interrupts.shield
-            settled = put_in_place(task, new, _account(state, result), device, shield, log)
+            models = models_of(read_records(place.out), state.basis.models)
+            means = Means(state.device, models, interrupts.shield)
+            settled = put_in_place(task, new, _account(state, result), means, log)
     finally:
         discard(new)
     exported.stand_ins += stand_ins

@@ -25,7 +25,7 @@ from gloinone.pipeline.one_slide import (
 )
 from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress, Silent
-from gloinone.pipeline.run_record import check_naming, now, record_path, write_record
+from gloinone.pipeline.run_record import check_naming, now, record_path, recorded_models, write_record
 from gloinone.pipeline.slide_list import write_list
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
 from gloinone.pipeline.state import State, read_state, stamp_state
@@ -142,6 +142,7 @@ class _Run:
             config.xml_beside_slide,
             interrupts.shield,
             lambda error: words_of(error, config),
+            recorded_models(config, method),
         )
         self._analyse: Analyse | None = None
         self._at_start: dict[str, tuple[int, int] | None] = {}

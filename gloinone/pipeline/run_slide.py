@@ -4,14 +4,22 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.annotations.imagescope_write import frame_note
+from gloinone.doubts import Doubts
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.pipeline.distrust import (
+    Covered,
+    doubts_of_glomerulus,
+    doubts_of_slide,
+    find_covered,
+    nearness,
+)
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
 from gloinone.records import (
@@ -30,6 +38,7 @@ from gloinone.slide.crops import stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.slide.tissue_samples import sample_tissue
 from gloinone.study.on_slide import with_levels
 
 logger = logging.getLogger(__name__)
@@ -106,8 +115,14 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
             [candidate.detection for candidate, _ in kept],
             (slide.info.width, slide.info.height),
         )
+    with clock("distrust"):
+        covered = find_covered(overview, slide.info.mpp)
+        doubts = doubts_of_slide(sample_tissue(slide, overview), covered)
+        glomeruli = _measure(
+            kept, outlines, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
+        )
     with clock("levels"):
-        placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
+        placed = on_pieces(glomeruli, overview, slide.info)
     unread = (*found.unread, *(_box(circle) for circle in lost))
     return SlideResult(
         info=slide.info,
@@ -124,6 +139,8 @@ def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
         seconds=clock.seconds,
         pieces=placed.pieces,
         piece_map=placed.piece_map,
+        doubts=doubts,
+        rule=stages.rule,
     )
 
 
@@ -187,12 +204,20 @@ def is_kept(candidate: Candidate, min_score: float, keep_nonglomerular: bool) ->
 
 
 def _measure(
-    kept: Sequence[tuple[Candidate, Crop]], outlines: Sequence[Outline], info: SlideInfo
+    kept: Sequence[tuple[Candidate, Crop]],
+    outlines: Sequence[Outline],
+    info: SlideInfo,
+    doubts: Callable[[Candidate, Crop], Doubts],
 ) -> tuple[Glomerulus, ...]:
     return tuple(
-        measure_glomerulus(number, candidate, outline, crop, info)
+        replace(measure_glomerulus(number, candidate, outline, crop, info), doubts=doubts(candidate, crop))
         for number, ((candidate, crop), outline) in enumerate(zip(kept, outlines, strict=True), start=1)
     )
+
+
+def _doubts(candidate: Candidate, crop: Crop, covered: Covered, stages: Stages) -> Doubts:
+    near_cut = nearness(candidate, stages.min_score, stages.rule)
+    return doubts_of_glomerulus(candidate, crop, covered, near_cut)
 
 
 def _picture(slide: Slide, overview: Overview) -> Crop | None:
