@@ -77,15 +77,6 @@ def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> byt
             for place, g in sorted(outlined.items())
         ],
     }
-    return _bytes(said)
-
-
-def with_origin(path: Path, origin: Origin) -> bytes:
-    """Text of a result.json with another patient and stain. Raises AnnotationError as read_saved_result."""
-    return _bytes({**_read(path), "origin": asdict(origin)})
-
-
-def _bytes(said: Mapping[str, object]) -> bytes:
     return (json.dumps(said, separators=(",", ":"), default=_plain) + "\n").encode("ascii")
 
 
@@ -99,25 +90,13 @@ def _plain(value: object) -> object:
 def read_saved_result(folder: Path) -> SavedResult:
     """Of a slide's folder. Raises AnnotationError where there is none, or one that cannot be understood."""
     path = folder / RESULT
-    said = _read(path)
-    try:
-        return _saved(said)
-    except (ValueError, KeyError, TypeError) as error:
-        raise _misunderstood(path, error) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(read_bounded(path))
         if said["format"] != FORMAT:
             raise ValueError(f"format {said['format']}")
+        return _saved(said)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _misunderstood(path, error) from error
-    return dict(said)
-
-
-def _misunderstood(path: Path, error: Exception) -> AnnotationError:
-    return AnnotationError(f"{path}: cannot be understood ({error}); run that slide again")
+        raise AnnotationError(f"{path}: cannot be understood ({error}); run that slide again") from error
 
 
 def _saved(said: Mapping[str, Any]) -> SavedResult:

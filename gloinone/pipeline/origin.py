@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from gloinone.annotations.csv_text import with_cells
-from gloinone.annotations.saved_result import RESULT, with_origin
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.pipeline.layout import STATE
 from gloinone.pipeline.merge import SLIDE_TABLES
@@ -13,7 +12,7 @@ from gloinone.records import UNSAID
 
 
 def ensure_origin(task: SlideTask) -> None:
-    """Write what --mpp-csv says now into the slide's tables, result.json and state; what it says nothing of stays.
+    """Write what --mpp-csv says now into the slide's tables and state; what it says nothing of stays.
 
     The state comes last, so that an interrupted change is made again. Raises OSError, OutputError, AnnotationError.
     """
@@ -26,6 +25,4 @@ def ensure_origin(task: SlideTask) -> None:
         path = folder / name
         if name in state.outputs:
             write_atomic(path, with_cells(columns, path.read_bytes(), said))
-    if RESULT in state.outputs:
-        write_atomic(folder / RESULT, with_origin(folder / RESULT, task.origin))
     write_atomic(folder / STATE, state_bytes(replace(state, row={**state.row, **said})))
