@@ -6,6 +6,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS python
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3.11 tini \
+ && apt-get clean \
  && rm -rf /var/lib/apt/lists/*
 
 
@@ -17,23 +18,28 @@ RUN python3.11 -c "import tomllib; \
 print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt
 
 
-# The libraries. pip and what it leaves behind stay in this stage.
-FROM python AS build
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3.11-venv
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python3.11 -m venv /opt/venv
-WORKDIR /build
-COPY --from=needs /build/requirements.txt ./
-COPY constraints.txt ./
-RUN /opt/venv/bin/pip install --no-compile --constraint constraints.txt --requirement requirements.txt
+# The libraries, in the very stage that the program is built on: were they copied out of one of their own, some
+# builders would read all of the gigabytes anew with each change of the code. So one layer installs and cleans up.
 # Nobody needs at run time: pip, triton (half a gigabyte with a compiler, for torch.compile alone), headers, static
 # libraries, the packages' own tests with their data.
-RUN /opt/venv/bin/pip uninstall --yes triton setuptools pip \
+FROM python AS libraries
+COPY --from=needs /build/requirements.txt /opt/venv/
+COPY constraints.txt /opt/venv/
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3.11-venv \
+ && python3.11 -m venv /opt/pip \
+ && python3.11 -m venv --without-pip /opt/venv \
+ && pip() { /opt/pip/bin/pip --python /opt/venv/bin/python --no-cache-dir --disable-pip-version-check "$@"; } \
+ && pip install --no-compile --constraint /opt/venv/constraints.txt --requirement /opt/venv/requirements.txt \
+ && pip uninstall --yes triton setuptools \
+ && rm -r /opt/pip \
  && find /opt/venv/lib -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -rf {} + \
  && find /opt/venv/lib -name '*.a' -delete \
  && rm -f /opt/venv/lib/python3.11/site-packages/torch/bin/protoc* \
- && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+ && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
+ && apt-get purge -y --auto-remove python3.11-venv \
+ && apt-get clean \
+ && rm -rf /var/lib/apt/lists/*
 # gloinone itself is found through the .pth file, and so is not part of this large layer.
 RUN echo /opt/gloinone > /opt/venv/lib/python3.11/site-packages/gloinone.pth \
  && printf '%s\n' '#!/opt/venv/bin/python' 'from gloinone.cli.main import main' 'main()' > /opt/venv/bin/gloinone \
@@ -41,7 +47,7 @@ RUN echo /opt/gloinone > /opt/venv/lib/python3.11/site-packages/gloinone.pth \
 
 
 # The bill of materials and the licences of what is inside: Debian's packages, then Python's.
-FROM python AS bill-debian
+FROM libraries AS bill
 WORKDIR /bill
 RUN { echo '{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": ['; \
       dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' | awk '{ purl = $2; gsub(/[+]/, "%2B", purl); \
@@ -49,12 +55,12 @@ RUN { echo '{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "comp
         (NR > 1 ? "," : ""), $1, $2, $1, purl, $3 }'; \
       echo ']}'; } > debian.cdx.json \
  && for text in /usr/share/doc/*/copyright; do printf '\n\n===== %s\n\n' "$text"; cat "$text"; done > debian.txt
-
-FROM build AS bill
-RUN python3.11 -m venv /opt/bill
-COPY constraints-image.txt ./
-RUN /opt/bill/bin/pip install --constraint constraints.txt --constraint constraints-image.txt cyclonedx-bom
-WORKDIR /bill
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3.11-venv \
+ && python3.11 -m venv /opt/bill
+COPY constraints.txt constraints-image.txt /opt/bill/
+RUN /opt/bill/bin/pip install --no-cache-dir --constraint /opt/bill/constraints.txt \
+    --constraint /opt/bill/constraints-image.txt cyclonedx-bom
 COPY pyproject.toml ./
 RUN /opt/bill/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file python.cdx.json \
     /opt/venv/bin/python \
@@ -62,7 +68,6 @@ RUN /opt/bill/bin/cyclonedx-py environment --pyproject pyproject.toml --output-r
     \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' -o -path '*/licenses/*' \) | sort \
     | while read -r text; do printf '\n\n===== %s\n\n' "${text#*site-packages/}"; cat "$text"; done > python.txt \
  && rm pyproject.toml
-COPY --from=bill-debian /bill/ ./
 COPY LICENSE ./
 COPY models ./models
 RUN { echo "What is inside, and its terms: gloinone, its weights, Python packages, Debian packages."; \
@@ -72,9 +77,8 @@ RUN { echo "What is inside, and its terms: gloinone, its weights, Python package
  && rm -r LICENSE models python.txt debian.txt
 
 
-FROM python
+FROM libraries
 RUN mkdir -m 1777 /in /out
-COPY --from=build /opt/venv /opt/venv
 COPY --from=bill /bill /usr/share/doc/renaltool
 
 # Nothing is written outside /out and /tmp, whatever the user; no bytecode, caches or settings of the caller's home.
@@ -93,10 +97,12 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
-COPY LICENSE README.md /opt/gloinone/
 COPY models /opt/gloinone/models
+COPY LICENSE README.md /opt/gloinone/
 COPY entrypoint.sh /usr/local/bin/renaltool
 COPY gloinone /opt/gloinone/gloinone
+# Before the RUN: of arguments, buildah's cache looks at those of RUN alone, and would keep the name of an older commit.
+ARG COMMIT=unknown
 # Bytecode for what changes most, and the check, as a user without a name, that libraries load and every hash is its
 # card's.
 # A checkout made under a strict umask would be closed to the user of the container.
@@ -106,7 +112,6 @@ RUN chmod 755 /usr/local/bin/renaltool \
  && setpriv --reuid 10001 --regid 10001 --clear-groups gloinone doctor --device cpu \
  && rm -rf /tmp/..?* /tmp/.[!.]* /tmp/*
 
-ARG COMMIT=unknown
 ENV GLOINONE_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="renaltool" \
       org.opencontainers.image.description="Finds, names, outlines and counts every glomerulus in kidney whole-slide images. Research use only." \

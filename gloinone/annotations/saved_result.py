@@ -77,6 +77,15 @@ def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> byt
             for place, g in sorted(outlined.items())
         ],
     }
+    return _text(said)
+
+
+def with_origin(data: bytes, origin: Origin) -> bytes:
+    """The same result.json of another patient and stain."""
+    return _text({**json.loads(data), "origin": asdict(origin)})
+
+
+def _text(said: Mapping[str, Any]) -> bytes:
     return (json.dumps(said, separators=(",", ":"), default=_plain) + "\n").encode("ascii")
 
 

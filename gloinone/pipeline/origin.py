@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from gloinone.annotations.csv_text import with_cells
+from gloinone.annotations.saved_result import RESULT, with_origin
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.pipeline.layout import STATE
 from gloinone.pipeline.merge import SLIDE_TABLES
@@ -25,4 +26,6 @@ def ensure_origin(task: SlideTask) -> None:
         path = folder / name
         if name in state.outputs:
             write_atomic(path, with_cells(columns, path.read_bytes(), said))
+    if RESULT in state.outputs:
+        write_atomic(folder / RESULT, with_origin((folder / RESULT).read_bytes(), task.origin))
     write_atomic(folder / STATE, state_bytes(replace(state, row={**state.row, **said})))

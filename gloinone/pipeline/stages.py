@@ -83,8 +83,8 @@ class Networks:
     def paths(self) -> dict[Task, ModelPaths]:
         """Where each model lies, of several detectors the first. Raises WeightsError for one that is not there."""
         dirs = model_dirs(self.config.models)
-        second = {task: find_model(getattr(self.config, task), task, dirs) for task in SECOND_STAGE}
-        return {"detector": self.detectors[0][0], **second}
+        paths: dict[Task, ModelPaths] = {"detector": self.detectors[0][0]}
+        return paths | {task: find_model(getattr(self.config, task), task, dirs) for task in SECOND_STAGE}
 
     @cached_property
     def model_cards(self) -> dict[Task, ModelCard]:
