@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.labels import CLASSES, NONGLOMERULAR
+from gloinone.doubts import Doubts
+from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
 
 Points = NDArray[np.float64]
 """(N, 2) x, y."""
@@ -194,6 +195,7 @@ class Glomerulus:
     """Number of the piece of tissue it lies on; None on crumbs of tissue."""
     track: int | None = None
     """The same for the same glomerulus at every level of a core, from 1; None where nobody looked."""
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def id(self) -> str:
@@ -269,6 +271,10 @@ class SlideResult:
     origin: Origin = UNSAID
     piece_map: PieceMap | None = None
     """In the overview's frame; None: nobody looked for pieces."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """Of the slide as a whole."""
+    rule: ClassRule = field(default_factory=ClassRule)
+    """By which the candidates have their classes."""
 
     @property
     def status(self) -> Status:

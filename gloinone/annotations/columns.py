@@ -1,31 +1,10 @@
 """Every column of the tables: name, unit, meaning; docs/columns.md is printed from here (columns_page)."""
 
-from dataclasses import dataclass
-from typing import Literal
-
+from gloinone.annotations.column import Column
+from gloinone.annotations.column import count_column as _count
+from gloinone.annotations.column import float_column as _float
+from gloinone.annotations.doubt_columns import GLOMERULUS_DOUBTS, SLIDE_DOUBTS
 from gloinone.labels import CLASSES, GLOMERULAR, SCLEROSED_KINDS
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    unit: str
-    """As a person writes it; "-" for words and pure numbers."""
-    meaning: str
-    kind: Literal["text", "int", "float", "bool"] = "text"
-    decimals: int = 0
-    """Of a float; fixed, so that the same number is the same bytes."""
-
-
-def _float(name: str, unit: str, decimals: int, meaning: str) -> Column:
-    return Column(name, unit, meaning, "float", decimals)
-
-
-def _count(name: str, meaning: str) -> Column:
-    return Column(name, "glomeruli", meaning, "int")
-
 
 SLIDE = Column("slide", "-", "the slide's path relative to the input folder, with forward slashes")
 PATIENT = Column(
@@ -122,6 +101,7 @@ SUMMARY: tuple[Column, ...] = (
     ),
     _VOLUME,
     *_ORIGIN,
+    *SLIDE_DOUBTS,
 )
 """OUT/summary.csv: a row per slide."""
 
@@ -209,6 +189,7 @@ GLOMERULI: tuple[Column, ...] = (
         "int",
     ),
     *_ORIGIN,
+    *GLOMERULUS_DOUBTS,
 )
 """OUT/glomeruli.csv and the slide's own: a row per glomerulus."""
 

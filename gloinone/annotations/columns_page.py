@@ -5,7 +5,8 @@ Run ``python -m gloinone.annotations.columns_page > docs/columns.md`` after a ch
 
 from collections.abc import Sequence
 
-from gloinone.annotations.columns import TABLES, Column
+from gloinone.annotations.column import Column
+from gloinone.annotations.columns import TABLES
 
 _INTRODUCTION = """\
 # Columns of the tables

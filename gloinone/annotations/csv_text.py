@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.annotations.bounded import read_bounded
-from gloinone.annotations.columns import Column
+from gloinone.annotations.column import Column
 from gloinone.errors import AnnotationError
 
 Row = dict[str, str]
@@ -60,26 +60,23 @@ def csv_bytes(columns: Sequence[Column], rows: Iterable[Mapping[str, str]]) -> b
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
-def join_tables(columns: Sequence[Column], tables: Iterable[bytes]) -> bytes:
-    """One table of several, in their order, byte for byte: each must have our own header.
+def rows_of_table(columns: Sequence[Column], table: bytes) -> bytes:
+    """One of our tables without its header, byte for byte; after another's rows they make one table.
 
     Raises AnnotationError for a table of another version.
     """
     header = csv_bytes(columns, [])
-    joined = [header]
-    for table in tables:
-        if not table.startswith(header):
-            found = table.split(b"\n", 1)[0][:200].decode("utf-8", "replace")
-            raise AnnotationError(
-                f"table with the columns {found}: made by another version; run that slide again"
-            )
-        joined.append(table[len(header) :])
-    return b"".join(joined)
+    if not table.startswith(header):
+        found = table.split(b"\n", 1)[0][:200].decode("utf-8", "replace")
+        raise AnnotationError(
+            f"table with the columns {found}: made by another version; run that slide again"
+        )
+    return table[len(header) :]
 
 
 def with_cells(columns: Sequence[Column], table: bytes, cells: Mapping[str, str]) -> bytes:
-    """One of our tables with the same text in these columns of every row. Raises AnnotationError as join_tables."""
-    join_tables(columns, [table])
+    """One of our tables with the same text in these columns of every row. Raises AnnotationError as rows_of_table."""
+    rows_of_table(columns, table)
     rows = csv.DictReader(io.StringIO(table.decode("utf-8"), newline=""), strict=True)
     return csv_bytes(columns, ({**row, **cells} for row in rows))
 

@@ -5,19 +5,21 @@ Numbers stand in it to the last bit. Pixels are not in it: they lie beside it, i
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gloinone.annotations.bounded import read_bounded
+from gloinone.doubts import Doubts
 from gloinone.errors import AnnotationError
 from gloinone.geometry import ring_mask
+from gloinone.labels import ClassRule
 from gloinone.records import Candidate, Detection, Glomerulus, Origin, Outline, SlideInfo, SlideResult, Window
 
 RESULT = "result.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class SavedOutline:
 
     outline: Outline
     at_edge: bool
+    doubts: Doubts
+    """But for near_cut, which follows from the threshold."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class SavedResult:
     unread: tuple[tuple[float, float, float, float], ...]
     subtype_validated: bool
     voters: int
+    doubts: Doubts
+    rule: ClassRule
     candidates: tuple[Candidate, ...]
     outlines: Mapping[int, SavedOutline]
     """By the place of the circle among the candidates, from 0."""
@@ -55,12 +61,15 @@ def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> byt
         "info": asdict(result.info),
         "origin": asdict(result.origin),
         "overview": asdict(result.overview.window),
+        "doubts": asdict(result.doubts),
+        "rule": asdict(result.rule),
         **{name: getattr(result, name) for name in plain},
         "candidates": [asdict(candidate) for candidate in result.candidates],
         "outlines": [
             {
                 "candidate": place,
                 "at_edge": g.at_edge,
+                "doubts": asdict(replace(g.doubts, near_cut=None)),
                 "source": g.outline.source,
                 "flagged": g.outline.flagged,
                 "ring": g.outline.ring.tolist(),
@@ -111,6 +120,8 @@ def _saved(said: Mapping[str, Any]) -> SavedResult:
         unread=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in said["unread"]),
         subtype_validated=bool(said["subtype_validated"]),
         voters=int(said["voters"]),
+        doubts=Doubts(**said["doubts"]),
+        rule=ClassRule(**said["rule"]),
         candidates=candidates,
         outlines={
             int(one["candidate"]): _outline(one, candidates[one["candidate"]].window)
@@ -134,4 +145,6 @@ def _candidate(said: Mapping[str, Any]) -> Candidate:
 def _outline(said: Mapping[str, Any], window: Window) -> SavedOutline:
     ring = np.array(said["ring"], np.float64)
     mask = ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
-    return SavedOutline(Outline(ring, said["source"], said["flagged"], mask), said["at_edge"])
+    return SavedOutline(
+        Outline(ring, said["source"], said["flagged"], mask), said["at_edge"], Doubts(**said["doubts"])
+    )

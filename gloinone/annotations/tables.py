@@ -10,6 +10,7 @@ from gloinone.annotations.class_counts import class_counts
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Row, make_row
 from gloinone.annotations.piece_tables import piece_summary
+from gloinone.doubts import Doubts
 from gloinone.geometry import weibel_gomez_um3
 from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
 from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult
@@ -51,6 +52,8 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "diameter_um_median": median(g.diameter_um for g in whole) if whole else None,
             "area_um2_median": area_um2,
             "volume_um3_weibel_gomez": None if area_um2 is None else weibel_gomez_um3(area_um2),
+            **_doubt_values(result.doubts, ("stain_distance", "nuclei_um")),
+            "n_flagged": sum(bool(g.doubts.flags) for g in result.glomeruli if g.label != NONGLOMERULAR),
         },
     )
 
@@ -99,6 +102,7 @@ def glomerulus_rows(
             "core": cores.get(g.piece, (None, None))[0],
             "level": cores.get(g.piece, (None, None))[1],
             "glomerulus_track": g.track,
+            **_doubt_values(g.doubts, ("near_cut",)),
         }
         rows.append(make_row(GLOMERULI, values))
     return rows
@@ -161,6 +165,16 @@ def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object
         "crop_width": window.width,
         "crop_height": window.height,
         "crop_mpp": info.mpp * window.downsample,
+    }
+
+
+def _doubt_values(doubts: Doubts, own: Sequence[str]) -> dict[str, object]:
+    """The columns that tables share, and those of the one."""
+    shared = ("blur_um", "pen_share", "fold_share")
+    return {
+        **{name: getattr(doubts, name) for name in (*shared, *own)},
+        "doubt": doubts.doubt,
+        "flags": "; ".join(doubts.flags),
     }
 
 

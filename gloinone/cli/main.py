@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": Lazy(
         "gloinone.cli.compare", "Machine against reader, from files that a pathologist corrected."
     ),
+    "watch": Lazy("gloinone.cli.watch", "Show how far the runs are that write into one OUT."),
     "merge": Lazy("gloinone.cli.merge", "Write the tables and the report of a finished OUT again."),
 }
 TRAIN = {

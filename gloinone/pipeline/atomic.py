@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from gloinone.errors import OutputError
@@ -19,9 +20,10 @@ FOREIGN_AGE_S = 86_400
 """An unfinished file of another machine is taken for abandoned after a day."""
 
 
-def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes], mode: int | None = None) -> None:
     """Put a file in its place, whole, and make its folder; raises OutputError and leaves what was there.
 
+    ``data``: all of it, or in parts, so that it need not fit into memory.
     ``mode``: its permissions, where they are not to be the usual ones.
     """
     beside = path.parent / unfinished_name()
@@ -31,7 +33,7 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
             with beside.open("xb") as stream:
                 if mode is not None:
                     os.fchmod(stream.fileno(), mode)  # while there is nothing in it to read
-                stream.write(data)
+                stream.writelines([data] if isinstance(data, bytes) else data)
                 stream.flush()
                 os.fsync(stream.fileno())
             beside.replace(path)

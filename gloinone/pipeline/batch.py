@@ -31,6 +31,7 @@ from gloinone.pipeline.one_slide import (
 )
 from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress
+from gloinone.pipeline.run_record import recorded_models
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
 from gloinone.pipeline.state import read_state, stamp_state
 from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge
@@ -86,6 +87,7 @@ class Batch:
             lambda: method.device,
             config.xml_beside_slide,
             lambda error: words_of(error, config),
+            recorded_models(config, method),
         )
         self._analyse: Analyse | None = None
         self._at_start: dict[str, tuple[int, int] | None] = {}

@@ -35,6 +35,8 @@ class Holder:
     token: str
     beat: float
     """Time of the last beat on the file system's clock, seconds."""
+    slide: str = ""
+    """Its name; empty where the file is."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def read_holder(path: Path) -> Holder | None:
     try:
         said = json.loads(data)
         process = Process(str(said["host"]), int(said["pid"]), str(said["started"]))
-        return Holder(process, str(said["token"]), beat)
+        return Holder(process, str(said["token"]), beat, str(said.get("slide", "")))
     except (ValueError, KeyError, TypeError):
         return Holder(None, "", beat)
 

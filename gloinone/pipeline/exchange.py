@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gloinone.pipeline.atomic import sync_folder, write_atomic
-from gloinone.pipeline.layout import LOG, NEW, OLD, STATE, WORK, SlidePlace
+from gloinone.pipeline.layout import LOG, NEW, OLD, REPORT, STATE, WORK, SlidePlace
 from gloinone.pipeline.state import State, file_sha256
 
 PROTECTED = (".xml", ".geojson")
@@ -103,7 +103,7 @@ def put_back(kept: Kept, new: Path) -> None:
 
 
 def _is_foreign(path: Path, name: str, state: State | None, new: Path) -> bool:
-    if name in (STATE, LOG):
+    if name in (STATE, LOG, REPORT):
         return False
     if not name.endswith(PROTECTED):
         return not (new / name).exists() and (state is None or name not in state.outputs)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gloinone.annotations.region import OutputShape
 from gloinone.annotations.saved_result import RESULT
@@ -21,10 +22,10 @@ from gloinone.pipeline.further_formats import Format, check_dicom_writer, dicom_
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, put_in_place
+from gloinone.pipeline.one_slide import Account, Means, Shield, put_in_place
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
-from gloinone.pipeline.run_record import now, read_records, write_export_record
+from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog
 from gloinone.pipeline.state import Basis, Json, State, read_state
@@ -83,6 +84,18 @@ class _Task:
     basis: Basis
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What is the same for all slides."""
+
+    config: ExportConfig
+    series: Mapping[str, Sequence[Path]]
+    """DICOM files by slide."""
+    records: Sequence[Mapping[str, Any]]
+    """Of the runs."""
+    shield: Shield
+
+
 def export(
     config: ExportConfig, progress: Progress | None = None, interrupts: Interrupts | None = None
 ) -> Exported:
@@ -94,7 +107,7 @@ def export(
     started, exported = now(), Exported()
     names = _finished(config.out)
     check_writable(config.out)
-    series = _dicom_series(config, names)
+    common = _Common(config, _dicom_series(config, names), read_records(config.out), interrupts.shield)
     claims = Claims(config.out / CLAIMS)
     progress.start(len(names))
     for name in names:
@@ -105,7 +118,7 @@ def export(
                 if claim is None:
                     raise OutputError(f"{name}: is at work in a run; export again when that is over")
                 repair(place)
-                state = _export_slide(config, name, place, series.get(name, ()), interrupts, exported)
+                state = _export_slide(common, name, place, exported)
         except (GloInOneError, OSError) as error:
             said = reason(error) if isinstance(error, OSError) else str(error)
             exported.problems.append(f"{name}: {said.removeprefix(f'{name}: ')}")
@@ -152,24 +165,17 @@ def _dicom_series(config: ExportConfig, names: Sequence[str]) -> Mapping[str, Se
     return found
 
 
-def _export_slide(
-    config: ExportConfig,
-    name: str,
-    place: SlidePlace,
-    series: Sequence[Path],
-    interrupts: Interrupts,
-    exported: Exported,
-) -> State:
+def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Exported) -> State:
     """Write one slide's folder again. Raises GloInOneError and OSError with the old one in its place."""
+    config, series = common.config, common.series.get(name, ())
     state = read_state(place.folder)
     if state is None:
         raise OutputError(f"{name}: its results were taken away meanwhile; run it again")
     settings = config.changed(state.basis.settings)
     restored = restore(place.folder)
-    kept = restored.kept(
-        float(settings.get("min_score") or 0.0), bool(settings.get("keep_nonglomerular", False))
-    )
-    result, stand_ins = restored.result(kept), len(set(kept) - restored.earlier.outlined.keys())
+    min_score = float(settings.get("min_score") or 0.0)
+    kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))
+    result, stand_ins = restored.result(kept, min_score), len(set(kept) - restored.earlier.outlined.keys())
     task = _Task(name, place, replace(state.basis, settings=settings | _lacking(stand_ins, result)))
     new = begin(place)
     try:
@@ -182,8 +188,9 @@ def _export_slide(
             )
             for file, data in further_files(result, options.shape, config.formats, series).items():
                 (new / file).write_bytes(data)
-            device, shield = state.device, interrupts.shield
-            settled = put_in_place(task, new, _account(state, result), device, shield, log)
+            models = models_of(common.records, state.basis.models)
+            means = Means(state.device, models, common.shield)
+            settled = put_in_place(task, new, _account(state, result), means, log)
     finally:
         discard(new)
     exported.stand_ins += stand_ins

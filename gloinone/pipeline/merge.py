@@ -2,11 +2,12 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
-from gloinone.annotations.columns import CORES, GLOMERULI, PATIENTS, PIECES, SUMMARY, Column
-from gloinone.annotations.csv_text import csv_bytes, join_tables
+from gloinone.annotations.column import Column
+from gloinone.annotations.columns import CORES, GLOMERULI, PATIENTS, PIECES, SUMMARY
+from gloinone.annotations.csv_text import csv_bytes, rows_of_table
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
@@ -18,7 +19,9 @@ from gloinone.pipeline.layout import PIECES as PIECES_CSV
 from gloinone.pipeline.layout import QUPATH_SCRIPT, SLIDES, STATE, slide_place
 from gloinone.pipeline.layout import SUMMARY as SUMMARY_CSV
 from gloinone.pipeline.patients import patient_rows
-from gloinone.pipeline.report import ReportSlide, write_report
+from gloinone.pipeline.report import write_report
+from gloinone.pipeline.report_choice import LeastSure
+from gloinone.pipeline.report_slide import ReportSlide
 from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
 from gloinone.records import RowStatus
@@ -36,22 +39,20 @@ def merge(out: Path) -> list[RowStatus]:
     A slide has a row if it has results, whoever made them, or if it is listed: a run over a part of the slides
     adds to the tables. Raises UsageError where there is neither, OutputError for what cannot be written.
     """
-    found = sorted(find_results(out), key=lambda pair: pair[1].slide)
-    slides = [_with_state(folder, state) for folder, state in found]
-    slides += _pending(out, {state.slide for _, state in found})
+    slides = [_with_state(folder, state) for folder, state in find_results(out)]
+    slides += _pending(out, {slide.name for slide in slides})
     slides.sort(key=lambda slide: slide.name)
     if not slides:
         raise UsageError(f"{out}: no results of slides in it; name the OUT of a run")
     rows = [{column.name: slide.row.get(column.name, "") for column in SUMMARY} for slide in slides]
     write_atomic(out / SUMMARY_CSV, csv_bytes(SUMMARY, rows))
     write_atomic(out / PATIENTS_CSV, csv_bytes(PATIENTS, patient_rows(rows)))
+    least_sure = LeastSure()
+    look: dict[str, Callable[[bytes], None]] = {GLOMERULI_CSV: least_sure.look}
     for name, columns in SLIDE_TABLES.items():
-        tables = [
-            data for folder, state in found if (data := _table(folder, state, name, columns)) is not None
-        ]
-        write_atomic(out / name, join_tables(columns, tables))
+        write_atomic(out / name, _joined(slides, name, columns, look.get(name)))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
-    write_report(out, slides)
+    write_report(out, slides, least_sure)
     return [slide.status for slide in slides]
 
 
@@ -69,31 +70,53 @@ def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:
     """Folder and state of every slide in OUT, in no order."""
+    for folder in find_states(out):
+        if state := read_state(folder):
+            yield folder, state
+        else:
+            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+
+
+def find_states(out: Path) -> Iterator[Path]:
+    """Folders of the slides in OUT that are settled, in no order."""
     for folder, folders, names in os.walk(out / SLIDES):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if STATE in names:
             folders.clear()
-            if state := read_state(Path(folder)):
-                yield Path(folder), state
-            else:
-                logger.warning("%s: cannot be understood; run that slide again", Path(folder) / STATE)
+            yield Path(folder)
 
 
-def _table(folder: Path, state: State, name: str, columns: Sequence[Column]) -> bytes | None:
-    """One of the slide's own tables; None where it has none or another version made it."""
-    if state.status not in ("done", "partial"):
-        return None
-    if not state.is_of_this_version:
-        logger.warning("%s: left out of %s: made by another version; run that slide again", state.slide, name)
-        return None
+def _joined(
+    slides: Sequence[ReportSlide],
+    name: str,
+    columns: Sequence[Column],
+    look: Callable[[bytes], None] | None = None,
+) -> Iterator[bytes]:
+    """One of OUT's tables in parts, a slide's at a time; ``look`` sees each slide's own."""
+    yield csv_bytes(columns, [])
+    for slide in slides:
+        if slide.status not in ("done", "partial"):
+            continue
+        if not slide.is_of_this_version:
+            logger.warning(
+                "%s: left out of %s: made by another version; run that slide again", slide.name, name
+            )
+            continue
+        data = _table(slide, name)
+        try:
+            yield rows_of_table(columns, data)
+        except AnnotationError as error:
+            logger.warning("%s: left out of %s: %s", slide.name, name, error)
+            continue
+        if look is not None:
+            look(data)
+
+
+def _table(slide: ReportSlide, name: str) -> bytes:
+    """One of the slide's own tables."""
     try:
-        data = (folder / name).read_bytes()
-        join_tables(columns, [data])
+        return (slide.folder / name).read_bytes()
     except OSError as error:
         raise OutputError(
-            f"{folder / name}: cannot be read ({reason(error)}); run that slide again with --overwrite"
+            f"{slide.folder / name}: cannot be read ({reason(error)}); run that slide again with --overwrite"
         ) from error
-    except AnnotationError as error:
-        logger.warning("%s: left out of %s: %s", state.slide, name, error)
-        return None
-    return data

@@ -23,9 +23,11 @@ from gloinone.pipeline.exchange import (
     stamp_files,
     write_beside,
 )
-from gloinone.pipeline.layout import LOG, STATE, SlidePlace, file_stem
+from gloinone.pipeline.layout import LOG, REPORT, STATE, SlidePlace, file_stem
+from gloinone.pipeline.report_slide import ReportSlide
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog, log_end
+from gloinone.pipeline.slide_report import slide_report
 from gloinone.pipeline.state import (
     Basis,
     InputPrint,
@@ -77,6 +79,17 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Means:
+    """With what a slide was done, and how its files are put in place."""
+
+    device: str
+    """Empty where it did not come to that."""
+    models: Mapping[str, Mapping[str, object]]
+    """What may be written down of each model."""
+    shield: Shield
+
+
+@dataclass(frozen=True)
 class Finishing:
     """How to finish a slide; the same for all slides of a run."""
 
@@ -84,6 +97,8 @@ class Finishing:
     xml_beside_slide: bool
     words_of: Callable[[Exception], str]
     """What may be written down of an error."""
+    models: Mapping[str, Mapping[str, object]]
+    """What may be written down of each model."""
 
 
 @dataclass(frozen=True)
@@ -170,16 +185,16 @@ def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log:
 def _put_in_place(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
     """Exchange the folder for what is there, with the XML beside the slide if that is wanted."""
     beside, notes = _beside(task, folder, read_state(task.place.folder), how)
-    device = how.device() if account.status in ("done", "partial") else ""
-    return put_in_place(task, folder, replace(account, beside=beside), device, nullcontext, log, notes)
+    made_on = how.device() if account.status in ("done", "partial") else ""
+    means = Means(made_on, how.models, nullcontext)
+    return put_in_place(task, folder, replace(account, beside=beside), means, log, notes)
 
 
 def put_in_place(
     task: Placed,
     folder: Path,
     account: Account,
-    device: str,
-    shield: Shield,
+    means: Means,
     log: SlideLog,
     warnings: tuple[str, ...] = (),
 ) -> State:
@@ -206,14 +221,16 @@ def put_in_place(
             files=hash_protected(folder, outputs),
             beside=account.beside,
             outputs=outputs,
-            device=device,
+            device=means.device,
             times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
         )
+        shown = ReportSlide(task.name, state.status, state.reason, state.row, folder, state.notes)
+        (folder / REPORT).write_bytes(slide_report(shown, task.place, means.models))
         (folder / LOG).write_bytes(log.data())
         (folder / STATE).write_bytes(state_bytes(state))
         sync_tree(folder)
         try:
-            with shield():
+            with means.shield():
                 exchange(task.place, folder, kept.stamps)
             return state
         except ChangedMeanwhileError:

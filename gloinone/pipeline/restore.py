@@ -12,6 +12,8 @@ from gloinone.annotations.columns import CIRCLES
 from gloinone.annotations.csv_text import read_table
 from gloinone.annotations.saved_result import SavedResult, read_saved_result
 from gloinone.errors import AnnotationError
+from gloinone.labels import ClassRule
+from gloinone.pipeline.distrust import nearness
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.run_slide import is_kept, on_pieces
 from gloinone.pipeline.save import CIRCLES_CSV, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
@@ -35,13 +37,18 @@ class Restored:
             if is_kept(candidate, min_score, keep_nonglomerular)
         ]
 
-    def result(self, kept: Sequence[int]) -> SlideResult:
-        """As a run gives it that keeps these; a circle that the segmenter never saw is its own outline."""
+    def result(self, kept: Sequence[int], min_score: float) -> SlideResult:
+        """As a run gives it that keeps these at that threshold.
+
+        A circle that the segmenter never saw is its own outline, and all that is known to doubt of it is how near
+        it is to a cut.
+        """
         saved, outlined = self.saved, self.earlier.outlined
-        glomeruli = tuple(
+        numbered = (
             replace(outlined[place], number=number) if place in outlined else _stand_in(saved, place, number)
             for number, place in enumerate(kept, start=1)
         )
+        glomeruli = tuple(_near_cut(g, min_score, saved.rule) for g in numbered)
         placed = on_pieces(glomeruli, self.overview, saved.info)
         return SlideResult(
             info=saved.info,
@@ -57,6 +64,8 @@ class Restored:
             pieces=placed.pieces,
             origin=saved.origin,
             piece_map=placed.piece_map,
+            doubts=saved.doubts,
+            rule=saved.rule,
         )
 
 
@@ -96,8 +105,15 @@ def _outlined(folder: Path, saved: SavedResult) -> Mapping[int, Glomerulus]:
         if path.is_file():
             crop = Crop(candidate.window, _picture(_read(path), path, cv2.IMREAD_COLOR_RGB))
         measured = measure_glomerulus(place + 1, candidate, known.outline, crop, saved.info)
-        found[place] = replace(measured, at_edge=known.at_edge)  # the scanner's own border is not in the crop
+        # neither the scanner's own border nor pens and folds of the overview are in the crop
+        found[place] = replace(measured, at_edge=known.at_edge, doubts=known.doubts)
     return found
+
+
+def _near_cut(glomerulus: Glomerulus, min_score: float, rule: ClassRule) -> Glomerulus:
+    """With how near it is to another answer at that threshold."""
+    near_cut = nearness(glomerulus.candidate, min_score, rule)
+    return replace(glomerulus, doubts=replace(glomerulus.doubts, near_cut=near_cut))
 
 
 def _stand_in(saved: SavedResult, place: int, number: int) -> Glomerulus:

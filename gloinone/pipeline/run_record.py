@@ -55,7 +55,7 @@ def write_record(
         "settings": {**method.settings, **asdict(config.save), "mpp": config.mpp},
         "shard": None if config.shard is None else asdict(config.shard),
         "device": method.device or ", ".join(sorted({state.device for state in states} - {""})),
-        "models": {task: _card(card, config.hides_names) for task, card in method.cards.items()},
+        "models": recorded_models(config, method),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": _versions(),
@@ -114,9 +114,41 @@ def check_naming(out: Path, hides_names: bool) -> None:
         )
 
 
-def _card(card: Mapping[str, object], hides_names: bool) -> Mapping[str, object]:
-    """What is recorded of a model; with pseudonyms not the names of the slides it was trained on."""
-    return {key: value for key, value in card.items() if not (hides_names and key in TRAINED_ON)}
+def recorded_models(config: RunConfig, method: Method) -> dict[str, Mapping[str, object]]:
+    """What is recorded of each model; with pseudonyms not the names of the slides it was trained on."""
+    hidden = TRAINED_ON if config.hides_names else ()
+    return {
+        task: {key: value for key, value in card.items() if key not in hidden}
+        for task, card in method.cards.items()
+    }
+
+
+def models_of(
+    records: Sequence[Mapping[str, Any]], made_with: Mapping[str, str]
+) -> Mapping[str, Mapping[str, object]]:
+    """What the latest record with these weights says of each model; empty where none is left.
+
+    ``made_with``: of a slide's basis.
+    """
+    latest_first = sorted(records, key=lambda record: str(record.get("started", "")), reverse=True)
+    cards = (_cards(record) for record in latest_first)
+    return next((models for models in cards if _identities(models) == dict(made_with)), {})
+
+
+def _cards(record: Mapping[str, Any]) -> dict[str, Mapping[str, object]]:
+    models = record.get("models")
+    items = models.items() if isinstance(models, Mapping) else ()
+    return {str(task): card for task, card in items if isinstance(card, Mapping)}
+
+
+def _identities(models: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """As in a slide's basis: of several detectors, "detector", "detector 2" and on, joined."""
+    found: dict[str, list[str]] = {}
+    for task, card in models.items():
+        found.setdefault(task.partition(" ")[0], []).append(
+            f"{card.get('name')}@{str(card.get('sha256'))[:12]}"
+        )
+    return {task: " + ".join(names) for task, names in found.items()}
 
 
 def _status(exit_status: int | None) -> str:

@@ -4,16 +4,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.annotations.imagescope_write import frame_note
+from gloinone.doubts import Doubts
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.pipeline.distrust import (
+    Covered,
+    doubts_of_glomerulus,
+    doubts_of_slide,
+    find_covered,
+    nearness,
+)
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
+from gloinone.pipeline.unread import Core, box_of, notes_of, read_share
 from gloinone.records import (
     Candidate,
     Crop,
@@ -30,6 +38,7 @@ from gloinone.slide.crops import stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.slide.tissue_samples import sample_tissue
 from gloinone.study.on_slide import with_levels
 
 logger = logging.getLogger(__name__)
@@ -38,7 +47,6 @@ CLASSIFIED_AT_ONCE = 64
 """Crops held in memory while they are classified; only those of kept circles stay."""
 READERS = 2
 
-Core = tuple[float, float, float, float]
 OnTile = Callable[[int, int], None]
 
 
@@ -137,9 +145,15 @@ class Begun:
                 [candidate.detection for candidate, _ in kept],
                 (slide.info.width, slide.info.height),
             )
+        with clock("distrust"):
+            covered = find_covered(overview, slide.info.mpp)
+            doubts = doubts_of_slide(sample_tissue(slide, overview), covered)
+            glomeruli = _measure(
+                kept, outlines, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
+            )
         with clock("levels"):
-            placed = on_pieces(_measure(kept, outlines, slide.info), overview, slide.info)
-        unread = (*found.unread, *(_box(circle) for circle in lost))
+            placed = on_pieces(glomeruli, overview, slide.info)
+        unread = (*found.unread, *(box_of(circle) for circle in lost))
         return SlideResult(
             info=slide.info,
             overview=overview,
@@ -148,13 +162,15 @@ class Begun:
             tissue_read_fraction=read_share(overview, unread),
             candidates=tuple(c.candidate for c in classified),
             glomeruli=placed.glomeruli,
-            notes=_notes(slide.info, overview, found.unread, lost),
+            notes=notes_of(slide.info, overview, found.unread, lost),
             unread=unread,
             subtype_validated=stages.subtype_validated,
             voters=stages.voters,
             seconds=clock.seconds,
             pieces=placed.pieces,
             piece_map=placed.piece_map,
+            doubts=doubts,
+            rule=stages.rule,
         )
 
 
@@ -218,12 +234,20 @@ def is_kept(candidate: Candidate, min_score: float, keep_nonglomerular: bool) ->
 
 
 def _measure(
-    kept: Sequence[tuple[Candidate, Crop]], outlines: Sequence[Outline], info: SlideInfo
+    kept: Sequence[tuple[Candidate, Crop]],
+    outlines: Sequence[Outline],
+    info: SlideInfo,
+    doubts: Callable[[Candidate, Crop], Doubts],
 ) -> tuple[Glomerulus, ...]:
     return tuple(
-        measure_glomerulus(number, candidate, outline, crop, info)
+        replace(measure_glomerulus(number, candidate, outline, crop, info), doubts=doubts(candidate, crop))
         for number, ((candidate, crop), outline) in enumerate(zip(kept, outlines, strict=True), start=1)
     )
+
+
+def _doubts(candidate: Candidate, crop: Crop, covered: Covered, stages: Stages) -> Doubts:
+    near_cut = nearness(candidate, stages.min_score, stages.rule)
+    return doubts_of_glomerulus(candidate, crop, covered, near_cut)
 
 
 def _picture(slide: Slide, overview: Overview) -> Crop | None:
@@ -233,53 +257,6 @@ def _picture(slide: Slide, overview: Overview) -> Crop | None:
         return None
     read = slide.overview(um_per_px)
     return Crop(read.window, read.pixels)
-
-
-def read_share(overview: Overview, unread: Sequence[Core]) -> float:
-    """Share of the tissue's area outside the unread rectangles (level-0 px), 0..1; 1 without tissue.
-
-    Where the overview itself could not be read nobody knows what is tissue: that counts as unread too.
-    """
-    total = int(np.count_nonzero(overview.tissue))
-    damaged = overview.unread is not None and bool(overview.unread.any())
-    if not total or not (unread or damaged):
-        return 1.0
-    seen = overview.tissue.copy() if overview.unread is None else overview.tissue & ~overview.unread
-    for x0, y0, x1, y1 in unread:
-        # the borders of a whole core are those of the overview's pixels, but for rounding to level-0 px
-        corners = overview.window.image_from_l0(np.array([[x0, y0], [x1, y1]]))
-        (left, top), (right, bottom) = np.maximum(np.rint(corners), 0).astype(int)
-        seen[top:bottom, left:right] = False
-    # an unread stretch without tissue still leaves the slide partial: something was not looked at
-    return min(int(np.count_nonzero(seen)) / total, 1 - 1e-6)
-
-
-def _box(circle: NDArray[np.float64]) -> Core:
-    cx, cy, radius = (float(v) for v in circle[:3])
-    return cx - radius, cy - radius, cx + radius, cy + radius
-
-
-def _notes(
-    info: SlideInfo, overview: Overview, unread: Sequence[Core], lost: Sequence[NDArray[np.float64]]
-) -> tuple[str, ...]:
-    """What a reader of the results should know, a sentence each."""
-    notes = []
-    if (frame := frame_note(info)) is not None:
-        notes.append(frame)
-    if overview.unread is not None and overview.unread.any():
-        notes.append(
-            f"{float(overview.unread.mean()):.2%} of the overview could not be read and count as tissue: "
-            "the area of tissue is at most what is stated"
-        )
-    if unread:
-        places = "; ".join(f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}" for x0, y0, x1, y1 in unread[:5])
-        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        notes.append(f"{len(unread)} places could not be read (level-0 px: {places}{more})")
-    if lost:
-        notes.append(
-            f"{len(lost)} circles were found whose surroundings could not be read again; they are left out"
-        )
-    return tuple(notes)
 
 
 class _Clock:

@@ -73,8 +73,8 @@ class State:
 
     @property
     def is_of_this_version(self) -> bool:
-        """Whether its row has just the columns that summary.csv has now: older results lack tables, too."""
-        return set(self.row) == {column.name for column in SUMMARY}
+        """Whether this version made it: older results lack tables, too."""
+        return has_our_columns(self.row)
 
     def differs_from(self, current: InputPrint | None, basis: Basis) -> str:
         """Why these results do not hold for that input and basis, in a few words; empty if they do."""
@@ -99,6 +99,11 @@ class State:
         if self.row.get("mpp_source") in ("csv", "file"):
             unused.add("mpp_option")
         return {key: value for key, value in settings.items() if key not in unused}
+
+
+def has_our_columns(row: Mapping[str, str]) -> bool:
+    """Whether a row has just the columns that summary.csv has now."""
+    return set(row) == {column.name for column in SUMMARY}
 
 
 def _changed(before: Mapping[str, Json], now: Mapping[str, Json]) -> set[str]:

@@ -42,6 +42,8 @@ INK_TEXTURE = 10.0
 INK_BLACK, INK_BLACK_TEXTURE = 0.2, 0.04
 """Of the picture's white; silver-stained tissue as dark as this has more texture."""
 MIN_PEN_UM = 100.0
+FOLD_DENSITY = 1.7
+"""Of the optical density of the tissue in the middle; two layers: 2."""
 STRIP_ROWS = 1024
 """Texture is worked out in strips, which bounds memory."""
 
@@ -118,6 +120,22 @@ def _stain(mean: Pixels) -> NDArray[np.int16]:
     tint = np.minimum(red, blue) - green
     bright = green >= 0.97 * np.percentile(green, 99)
     return np.asarray(tint - np.int16(min(GLASS_TINT, np.median(tint[bright]))), np.int16)
+
+
+def find_ink(pixels: Pixels, mpp_overview: float) -> Mask:
+    """(H, W) strokes of a pen on an overview; they are no tissue."""
+    return _ink(_local_mean(pixels), local_texture(detail_energy(pixels)), mpp_overview)
+
+
+def find_folds(overview: Overview) -> Mask:
+    """(H, W) tissue that lies over tissue: nearly twice as dense as usual, over a width of many cells."""
+    mean = _local_mean(overview.pixels).astype(np.float32) + 1
+    density = -np.log(np.minimum(mean / np.percentile(mean, 99, axis=(0, 1)), 1)).mean(axis=2)
+    if not overview.tissue.any():
+        return overview.tissue
+    return np.asarray(
+        overview.tissue & (density >= FOLD_DENSITY * np.median(density[overview.tissue])), np.bool_
+    )
 
 
 def _ink(mean: Pixels, texture: NDArray[np.float32], mpp_overview: float) -> Mask:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY, TABLES
 from gloinone.annotations.columns_page import columns_markdown
-from gloinone.annotations.csv_text import csv_bytes, join_tables, make_row, numbers, parse_table, read_table
+from gloinone.annotations.csv_text import csv_bytes, make_row, numbers, parse_table, read_table, rows_of_table
 from gloinone.annotations.tables import (
     MadeWith,
     circle_rows,
@@ -42,13 +42,14 @@ def test_headers_are_those_that_users_were_promised():
         "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
         "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
         "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
-        "patient, stain"
+        "patient, stain, blur_um, pen_share, fold_share, stain_distance, nuclei_um, n_flagged, doubt, flags"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
-        "outline_flagged, votes, piece, core, level, glomerulus_track, patient, stain"
+        "outline_flagged, votes, piece, core, level, glomerulus_track, patient, stain, blur_um, pen_share, "
+        "fold_share, near_cut, doubt, flags"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "
@@ -103,6 +104,13 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "volume_um3_profile",
         "patient",
         "stain",
+        "blur_um",
+        "pen_share",
+        "fold_share",
+        "stain_distance",
+        "nuclei_um",
+        "doubt",
+        "flags",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 
@@ -217,10 +225,12 @@ def test_any_text_and_number_survive(values):
 def test_tables_are_joined_byte_for_byte(make_result):
     a, b = (csv_bytes(GLOMERULI, glomerulus_rows(make_result(name=n))) for n in ("a,\n.svs", "b.svs"))
     both = glomerulus_rows(make_result(name="a,\n.svs")) + glomerulus_rows(make_result(name="b.svs"))
-    assert join_tables(GLOMERULI, [a, csv_bytes(GLOMERULI, []), b]) == csv_bytes(GLOMERULI, both)
-    assert join_tables(GLOMERULI, []) == csv_bytes(GLOMERULI, [])
+    header = csv_bytes(GLOMERULI, [])
+    assert b"".join([header, *(rows_of_table(GLOMERULI, t) for t in (a, header, b))]) == csv_bytes(
+        GLOMERULI, both
+    )
     with pytest.raises(AnnotationError, match="another version"):
-        join_tables(GLOMERULI, [csv_bytes(CIRCLES, [])])
+        rows_of_table(GLOMERULI, csv_bytes(CIRCLES, []))
 
 
 HEADER = csv_bytes(CIRCLES, [])

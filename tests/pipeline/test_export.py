@@ -9,6 +9,7 @@ from folder_fakes import read_rows, tree
 from threshold_method import FIRST, ThresholdMethod, comparable, run_at
 
 from gloinone.annotations.geojson import read_geojson
+from gloinone.doubts import LIMITS
 from gloinone.errors import UsageError
 from gloinone.labels import NONGLOMERULAR
 from gloinone.pipeline.claims import Claims
@@ -108,10 +109,16 @@ def test_below_the_first_threshold_circles_stand_in_and_a_run_does_the_slide_aga
         if earlier is None:
             assert (row["outline"], row["crop"]) == ("circle", None)
             assert (out / str(row["mask"])).is_file()
+            assert (row["blur_um"], row["pen_share"], row["fold_share"]) == (None, None, None)
+            assert row["doubt"] == pytest.approx(float(str(row["near_cut"])) / LIMITS["near_cut"], abs=0.001)
             if not row["at_edge"]:
                 assert row["diameter_um"] == pytest.approx(float(str(row["radius"])) * 2 * 0.5, abs=0.02)
         else:
-            same = row.keys() - {"id", "crop", "mask", "glomerulus_track"}  # these count what is kept
+            counts_kept, of_threshold = (
+                {"id", "crop", "mask", "glomerulus_track"},
+                {"near_cut", "doubt", "flags"},
+            )
+            same = row.keys() - counts_kept - of_threshold
             assert {name: row[name] for name in same} == {name: earlier[name] for name in same}
     assert (out / "slides/a.svs/contact.jpg").stat().st_size > 1000
     method = ThresholdMethod(0.05, keep_nonglomerular=True)

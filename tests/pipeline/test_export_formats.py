@@ -83,7 +83,7 @@ def test_dsa_counts_from_what_was_scanned_as_qupath_does(run: Path) -> None:
     from gloinone.annotations.dsa import dsa_bytes
 
     restored = restore(run / "out/slides/a.svs")
-    result = restored.result(restored.kept(0.3, False))
+    result = restored.result(restored.kept(0.3, False), 0.3)
     cropped = replace(result, info=replace(result.info, bounds=(7, 11, 400, 400)))
     elements = json.loads(dsa_bytes(cropped))["elements"]
     features = json.loads(geojson_bytes(cropped))["features"]

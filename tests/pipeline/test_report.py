@@ -15,21 +15,16 @@ from made_result import made_result, renamed
 from PIL import Image
 
 from gloinone.annotations.tables import MadeWith, summary_row, summary_row_without_result
+from gloinone.doubts import LIMITS, Doubts
 from gloinone.pipeline.drawing import jpeg_bytes
-from gloinone.pipeline.report import (
-    MAX_ILLUSTRATED,
-    PICTURE_BYTES,
-    ReportSlide,
-    choose_illustrated,
-    fixed,
-    moment,
-    read_run,
-    relative_address,
-    shown,
-    write_report,
-)
+from gloinone.pipeline.layout import slide_place
+from gloinone.pipeline.report import read_run, write_report
+from gloinone.pipeline.report_choice import MAX_ILLUSTRATED, MAX_UNSURE, LeastSure, choose_illustrated
 from gloinone.pipeline.report_pictures import inline_picture
+from gloinone.pipeline.report_plots import histogram
+from gloinone.pipeline.report_slide import ReportSlide, fixed, moment, relative_address, shown
 from gloinone.pipeline.save import SaveOptions, write_slide
+from gloinone.pipeline.slide_report import slide_report
 
 MADE_WITH = MadeWith("d@0", "c@0", "s@0", "0.1")
 RUN = {
@@ -73,22 +68,53 @@ def done(out: Path, name: str, n: int = 6, notes: tuple[str, ...] = (), read: fl
     result = replace(renamed(made_result(n), name), tissue_read_fraction=read)
     folder = out / "slides" / name
     folder.mkdir(parents=True)
-    write_slide(folder, result, SaveOptions(crops=False, masks=False))
+    write_slide(folder, result, SaveOptions())
     row = summary_row(result, MADE_WITH)
-    return ReportSlide(name, result.status, row["reason"], row, folder, notes)
+    return with_report(out, ReportSlide(name, result.status, row["reason"], row, folder, notes))
 
 
 def failed(out: Path, name: str, why: str) -> ReportSlide:
     row = summary_row_without_result(name, "failed", why, MADE_WITH)
-    return ReportSlide(name, "failed", why, row, out / "slides" / name)
+    slide = ReportSlide(name, "failed", why, row, out / "slides" / name)
+    slide.folder.mkdir(parents=True, exist_ok=True)
+    return with_report(out, slide)
+
+
+def with_report(out: Path, slide: ReportSlide) -> ReportSlide:
+    data = slide_report(slide, slide_place(out, slide.name), RUN["models"])  # type: ignore[arg-type]
+    (slide.folder / "report.html").write_bytes(data)
+    return slide
 
 
 def page(out: Path, slides: list[ReportSlide]) -> Page:
-    write_report(out, slides)
+    least_sure = LeastSure()
+    for slide in slides:
+        if (table := slide.folder / "glomeruli.csv").is_file():
+            least_sure.look(table.read_bytes())
+    write_report(out, slides, least_sure)
     return Page((out / "report.html").read_text())
 
 
-def test_what_stands_in_it(tmp_path: Path) -> None:
+def own_page(slide: ReportSlide) -> Page:
+    return Page((slide.folder / "report.html").read_text())
+
+
+def assert_says(found: Page, *sentences: str) -> None:
+    words = re.sub(r"\s+", " ", found.words)
+    for said in sentences:
+        assert said in words, said
+
+
+WEIGHTS = (
+    "For research use only",
+    "circles@0123456789ab",
+    "recall: 0.912 (95 % 0.860 to 0.950), n = 132, on pas-b",
+    "Not validated: Other stains.",
+    "kinds@abcdef",
+)
+
+
+def test_what_stands_in_the_report_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(RUN))
     slides = [
         done(tmp_path, "case 1/a.svs", notes=("a.xml was edited and is kept.",)),
@@ -96,56 +122,82 @@ def test_what_stands_in_it(tmp_path: Path) -> None:
         done(tmp_path, "c.svs", 0, read=0.75),
     ]
     found = page(tmp_path, slides)
-    words = re.sub(r"\s+", " ", found.words)
-    for said in (
-        "For research use only",
-        "2025-01-31 10:20 UTC",
-        "circles@0123456789ab",
-        "recall: 0.912 (95 % 0.860 to 0.950), n = 132, on pas-b",
-        "Not validated: Other stains.",
-        "kinds@abcdef",
-        "a.xml was edited and is kept.",
-        "cannot be opened; copy it again",
-        "25.0 % of the tissue could not be read",
-        "50.0 % sclerosed, 3 of 6",
-        "95 % interval 18.8 to 81.2 %",
-        "not validated by a pathologist",
-    ):
-        assert said in words, said
-    assert found.tags.count("img") == 3  # an overlay each, a contact sheet where there are glomeruli
-    assert found.tags.count("article") == 2
+    assert_says(found, *WEIGHTS, "2025-01-31 10:20 UTC", "a.xml was edited and is kept.")
+    assert_says(found, "cannot be opened; copy it again", "25.0 % of the tissue could not be read")
+    assert_says(found, "not validated by a pathologist")
+    assert found.tags.count("img") == 2  # an overlay of each with results; no glomerulus is in doubt
+    assert found.tags.count("input") == 1
+
+
+def test_what_stands_in_the_report_of_a_slide(tmp_path: Path) -> None:
+    found = own_page(done(tmp_path, "case 1/a.svs", notes=("a.xml was edited and is kept.",)))
+    assert_says(found, *WEIGHTS, "a.xml was edited and is kept.", "50.0 % sclerosed, 3 of 6")
+    assert_says(found, "95 % interval 18.8 to 81.2 %", "kinds: not validated by a pathologist", "G006")
+    assert found.tags.count("img") == 2
+    none = own_page(done(tmp_path, "c.svs", 0, read=0.75))
+    assert none.tags.count("img") == 1  # no contact sheet
+    assert_says(none, "25.0 % of the tissue could not be read", "0 glomeruli")
+    nothing = own_page(failed(tmp_path, "b.svs", "b.svs: cannot be opened"))
+    assert_says(nothing, "b.svs failed", "cannot be opened")
+    assert "img" not in nothing.tags
+    assert "overlay" not in nothing.words
 
 
 def test_several_pieces_are_a_caution(tmp_path: Path) -> None:
     slides = [done(tmp_path, name) for name in ("a.svs", "b.svs")]
     slides[1] = replace(slides[1], row={**slides[1].row, "n_pieces": "6"})
-    words = re.sub(r"\s+", " ", page(tmp_path, slides).words)
+    with_report(tmp_path, slides[1])
     caution = "sum over 6 pieces; levels of one core repeat glomeruli, the interval does not allow for it"
-    assert words.count(caution) == 2, "in the table and beside the slide's own numbers"
-    assert words.count("sum over") == 2
+    for found in (page(tmp_path, slides), own_page(slides[1])):
+        assert re.sub(r"\s+", " ", found.words).count(caution) == 1, "beside the slide's numbers"
+        assert found.words.count("sum over") == 1
+    assert "sum over" not in own_page(slides[0]).words
 
 
 def test_no_network_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     slides = [done(tmp_path, "a #1?/x & y%.svs"), failed(tmp_path, "b.svs", "gone")]
-    found = page(tmp_path, slides)
-    assert {"link", "iframe", "object"}.isdisjoint(found.tags)
-    text = (tmp_path / "report.html").read_text()
-    assert not re.search(r"https?://|@import|url\(", text)
-    ids = set(re.findall(r'id="([^"]+)"', text))
-    for address in found.addresses:
-        if address.startswith("#"):
-            assert address[1:] in ids
-        elif not address.startswith("data:image/jpeg;base64,"):
-            assert (tmp_path / unquote(address)).is_file()
-    assert any(address.endswith("overlay.jpg") for address in found.addresses)
+    pages = {tmp_path: page(tmp_path, slides), **{slide.folder: own_page(slide) for slide in slides}}
+    for folder, found in pages.items():
+        assert {"link", "iframe", "object"}.isdisjoint(found.tags)
+        assert not re.search(r"https?://|@import|url\(", (folder / "report.html").read_text())
+        for address in found.addresses:
+            if not address.startswith("data:image/jpeg;base64,"):
+                assert (folder / unquote(address)).is_file(), address
+    assert any(address.endswith("x%20%26%20y%25.svs/report.html") for address in pages[tmp_path].addresses)
+    assert {"overlay.jpg", "contact.jpg", "../../../report.html"} <= set(pages[slides[0].folder].addresses)
 
 
 def test_markup_in_names_and_reasons_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert(1)<b>\"'&.svs"
-    found = page(tmp_path, [done(tmp_path, evil, notes=(f"{evil} was kept",)), failed(tmp_path, "b", evil)])
-    assert found.tags.count("script") == 1
-    assert "b" in found.tags  # ours, in the tiles
-    assert found.words.count(evil) >= 4
+    slides = [done(tmp_path, evil, notes=(f"{evil} was kept",)), failed(tmp_path, "b", evil)]
+    for found in (page(tmp_path, slides), own_page(slides[0]), own_page(slides[1])):
+        assert found.tags.count("script") == 1
+        assert evil in found.words
+    assert page(tmp_path, slides).words.count(evil) >= 4
+
+
+def test_the_least_sure_glomeruli_stand_in_the_gallery(tmp_path: Path) -> None:
+    (first, second) = (made_result(26), made_result(26))
+    slides = []
+    for name, result, most in (("a.svs", first, 2.0), ("b.svs", second, 3.0)):
+        doubtful = tuple(
+            replace(g, doubts=Doubts(near_cut=0.5, blur_um=LIMITS["blur_um"] * most * g.number / 26))
+            for g in result.glomeruli
+        )
+        folder = tmp_path / "slides" / name
+        folder.mkdir(parents=True)
+        result = renamed(replace(result, glomeruli=doubtful), name)
+        write_slide(folder, result, SaveOptions())
+        row = summary_row(result, MADE_WITH)
+        assert row["n_flagged"] == str(sum(most * i / 26 >= 1 for i in range(1, 27)))
+        slides.append(with_report(tmp_path, ReportSlide(name, "done", "", row, folder)))
+    found = page(tmp_path, slides)
+    shown = re.findall(r"(.\.svs) (G\d+), .*?\n?\s*doubt ([\d.]+) (\w*)", found.words)
+    assert len(shown) == MAX_UNSURE
+    assert shown[0] == ("b.svs", "G026", "3.00", "blur")
+    assert [float(doubt) for *_, doubt, _ in shown] == sorted((float(d) for *_, d, _ in shown), reverse=True)
+    assert found.tags.count("img") == MAX_UNSURE + 2
+    assert "blur" in own_page(slides[0]).words
 
 
 def test_paths_that_are_no_unicode(tmp_path: Path) -> None:
@@ -161,6 +213,7 @@ def test_no_run_and_no_pictures(tmp_path: Path) -> None:
     (slide.folder / "contact.jpg").unlink()
     found = page(tmp_path, [slide])
     assert "The overlay could not be read." in found.words
+    assert "The overlay could not be read." in own_page(with_report(tmp_path, slide)).words
     (tmp_path / "run.json").write_text("[]")
     assert read_run(tmp_path) == {}
     (tmp_path / "runs").mkdir()
@@ -178,33 +231,57 @@ def test_a_damaged_row_does_not_stop_the_report(tmp_path: Path) -> None:
 
 
 def test_at_most_fifty_with_pictures_chosen_by_need(tmp_path: Path) -> None:
-    def slide(name: str, status: str, n: str, percent: str) -> ReportSlide:
-        row = {"n_glomeruli": n, "percent_sclerosed": percent}
+    def slide(name: str, status: str, n: str, percent: str, doubt: str = "0.5") -> ReportSlide:
+        row = {"n_glomeruli": n, "percent_sclerosed": percent, "doubt": doubt}
         return ReportSlide(name, status, "", row, tmp_path / "slides" / name)  # type: ignore[arg-type]
 
-    slides = [slide("f", "failed", "", ""), slide("calm", "done", "9", "0.0"), slide("s", "skipped", "", "")]
+    slides = [
+        slide("f", "failed", "", ""),
+        slide("calm", "done", "9", "0.0", "0.1"),
+        slide("s", "skipped", "", ""),
+    ]
     slides += [slide(f"half{i}", "done", "9", "50.0") for i in range(60)]
+    slides += [slide(f"part{i}", "partial", "3", "0") for i in range(60)]
     slides += [
         slide("worst", "done", "9", "90.0"),
         slide("none", "done", "0", ""),
-        slide("part", "partial", "3", "0"),
+        slide("blurred", "done", "9", "0", "2.5"),
     ]
     chosen = [slides[i].name for i in choose_illustrated(slides)]
     assert len(chosen) == MAX_ILLUSTRATED
-    assert {"worst", "none", "part", "half0", "half46"} <= set(chosen)
-    assert {"calm", "half47", "f", "s"}.isdisjoint(chosen)
+    assert {"worst", "none", "blurred", "part0", "half0"} <= set(chosen)
+    assert {"calm", "f", "s"}.isdisjoint(chosen)
     assert choose_illustrated(slides[:3]) == [1]
 
 
 def test_thousands_of_slides_stay_small(tmp_path: Path) -> None:
     first = done(tmp_path, "a.svs")
     noise = np.random.default_rng(0).integers(0, 255, (700, 600, 3), np.uint8)
-    for name in ("overlay.jpg", "contact.jpg"):
-        (first.folder / name).write_bytes(jpeg_bytes(noise))
-    slides = [replace(first, name=f"{i}.svs") for i in range(1000)]
+    (first.folder / "overlay.jpg").write_bytes(jpeg_bytes(noise))
+    slides = [replace(first, name=f"a patient/with a longer name {i}.svs") for i in range(1000)]
     found = page(tmp_path, slides)
-    assert found.tags.count("img") == 2 * MAX_ILLUSTRATED
-    assert (tmp_path / "report.html").stat().st_size < PICTURE_BYTES * 4 / 3 + 1000 * 2000
+    assert found.tags.count("img") == MAX_ILLUSTRATED
+    pictures = sum(len(address) for address in found.addresses if address.startswith("data:"))
+    assert pictures < 9e6
+    assert (tmp_path / "report.html").stat().st_size - pictures < 1000 * 1500  # of 5,000: 7.5 MB, 20 in all
+
+
+def test_histograms_and_who_lies_far_outside() -> None:
+    values = [*(float(v) for v in np.random.default_rng(1).normal(50, 5, 200)), 190.0, None, -40.0]
+    plot = histogram("x", values)
+    assert plot is not None
+    assert plot.n == 202
+    assert plot.far == (200, 202)
+    counted = sum(int(re.search(r": (\d+) slide", bar.words).group(1)) for bar in plot.bars)  # type: ignore[union-attr]
+    assert counted == 202
+    assert (plot.low, plot.high) == ("-40", "200")
+    whole = histogram("x", [3.0] * 30)
+    assert whole is not None
+    assert (whole.far, whole.most, len(whole.bars)) == ((), 30, 1)
+    percent = histogram("x", [0.0, 100.0], (0, 100))
+    assert percent is not None
+    assert (len(percent.bars), percent.low, percent.high) == (20, "0", "100")
+    assert histogram("x", [1.0, None]) is None
 
 
 @pytest.mark.parametrize("may_cut", [False, True])

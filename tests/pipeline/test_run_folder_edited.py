@@ -50,7 +50,7 @@ def test_an_edited_xml_outlives_a_failure_and_a_lost_state(slides: Path, tmp_pat
     (folder / "a.xml").write_bytes(EDITED)
     broken = FakeMethod(wrong={"a.svs": SlideUnreadableError("a.svs: torn")})
     run(slides, out, broken, overwrite=True)
-    assert sorted(p.name for p in folder.iterdir()) == ["a.xml", "log.txt", "state.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["a.xml", "log.txt", "report.html", "state.json"]
     (folder / "state.json").unlink()
     run(slides, out)
     assert (folder / "a.xml").read_bytes() == EDITED

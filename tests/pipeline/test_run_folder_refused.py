@@ -24,7 +24,7 @@ def test_a_fault_of_the_program_is_one_slides_and_keeps_its_traceback(slides: Pa
     assert "folder_fakes.py" in log
     assert "ZeroDivisionError: by nothing" in str(read_rows(out / "summary.csv")[1]["reason"])
     assert read_rows(out / "summary.csv")[1]["width_px"] == 512
-    assert {p.name for p in (out / "slides/a.tif").iterdir()} == {"log.txt", "state.json"}
+    assert {p.name for p in (out / "slides/a.tif").iterdir()} == {"log.txt", "report.html", "state.json"}
     assert "by nothing" in (out / "report.html").read_text()
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_fails_the_slide_that_does_not_fit(
     monkeypatch.setattr(one_slide, "write_slide", fill)
     outcome = run(slides, out)
     assert outcome.statuses == {"a.svs": "done", "a.tif": "failed", "b/c.tif": "done"}
-    assert {p.name for p in (out / "slides/a.tif").iterdir()} == {"log.txt", "state.json"}
+    assert {p.name for p in (out / "slides/a.tif").iterdir()} == {"log.txt", "report.html", "state.json"}
     assert "No space left" in str(read_rows(out / "summary.csv")[1]["reason"])
     assert not unfinished(out)
 

@@ -16,7 +16,8 @@ from gloinone.drawn.slide import Truth, draw_slide
 from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
 from gloinone.pipeline import run_slide
-from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order, read_share
+from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order
+from gloinone.pipeline.unread import read_share
 from gloinone.records import Crop, Detection, Outline, Overview, Window
 from gloinone.slide.reader import Slide, open_slide
 from gloinone.slide.resolution import Resolution

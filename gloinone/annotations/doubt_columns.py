@@ -1,0 +1,52 @@
+"""The columns that say what to distrust, of slides and of glomeruli."""
+
+from gloinone.annotations.column import Column, count_column, float_column
+from gloinone.doubts import USUAL_NUCLEI_UM, WORDS
+
+_SHARED = (
+    float_column(
+        "blur_um", "um", 2, "by how much the picture is blurred: sigma of a Gaussian that would do the same"
+    ),
+    float_column("pen_share", "0..1", 4, "share of its area that lies under a pen's stroke"),
+    float_column("fold_share", "0..1", 4, "share of its area that is folded: tissue over tissue"),
+)
+_SUM = (
+    float_column(
+        "doubt", "-", 3, "the largest of these numbers, each divided by its limit: from 1 on it is flagged"
+    ),
+    Column(
+        "flags", "-", "which numbers are over their limits, the largest first: " + ", ".join(WORDS.values())
+    ),
+)
+
+SLIDE_DOUBTS: tuple[Column, ...] = (
+    *_SHARED,
+    float_column(
+        "stain_distance",
+        "degrees",
+        2,
+        "angle between its stains' optical densities and those of the nearest slide that the shipped weights "
+        "learned from; empty for a single stain",
+    ),
+    float_column(
+        "nuclei_um",
+        "um",
+        2,
+        f"diameter of the nuclei at that mpp; far from {USUAL_NUCLEI_UM:g} um: the mpp may be wrong",
+    ),
+    count_column("n_flagged", "glomeruli with a flag of their own"),
+    *_SUM,
+)
+"""Last in summary.csv."""
+
+GLOMERULUS_DOUBTS: tuple[Column, ...] = (
+    *_SHARED,
+    float_column(
+        "near_cut",
+        "0..1",
+        4,
+        "how near score, p_nonglomerular or the sclerosed share are to their cut; 1: on it",
+    ),
+    *_SUM,
+)
+"""Last in glomeruli.csv."""
