@@ -59,14 +59,14 @@ image:
 	$(DOCKER) build --build-arg COMMIT="$$(git describe --always --abbrev=12 --exclude='*' --dirty=+)" --tag $(IMAGE) .
 
 # For a machine without a registry: the image, what is inside it under which licences, and the sums of it all.
+# Not compressed: some builds of podman and Apptainer cannot read a gzipped archive.
 image-tar: image
 	rm -rf $(IMAGE_OUT)
 	mkdir -p $(IMAGE_OUT)
 	$(DOCKER) save --output $(IMAGE_OUT)/renaltool.tar $(IMAGE)
-	gzip -1 $(IMAGE_OUT)/renaltool.tar
 	$(BILL) | tar -x -C $(IMAGE_OUT)
 	cd $(IMAGE_OUT) && sha256sum *.* > SHA256SUMS
-	@echo "copy $(IMAGE_OUT), then there: sha256sum --check SHA256SUMS && docker load --input renaltool.tar.gz"
+	@echo "copy $(IMAGE_OUT), then there: sha256sum --check SHA256SUMS && docker load --input renaltool.tar"
 
 # The bill of materials of the image as it was built: python.cdx.json, debian.cdx.json, LICENSES.txt.
 sbom:
