@@ -264,15 +264,18 @@ def test_version_of_run() -> None:
 
 
 def test_bars_on_a_terminal() -> None:
-    shown = io.StringIO()
+    shown, at_work = io.StringIO(), "x" * 60 + "[/bold].svs"
     with show_progress(Console(file=shown, force_terminal=True, width=120)) as bars:
         assert isinstance(bars, Bars)
         bars.start(2)
-        bars.begin("x" * 60 + "[/bold].svs")
+        bars.begin(at_work)
         bars.tiles(3, 10)
         bars.progress.refresh()
-        bars.end("[/red].svs", "done", "3 glomeruli")
+        bars.end("[/red].svs", "done", "3 glomeruli")  # the slide before, which was still being written
         assert bars.progress.tasks[0].completed == 1
+        assert bars.progress.tasks[1].visible
+        bars.end(at_work, "done", "no glomeruli")
+        assert bars.progress.tasks[0].completed == 2
         assert not bars.progress.tasks[1].visible
     assert "xxx[/bold].svs" in shown.getvalue()
     assert "3/10" in shown.getvalue()

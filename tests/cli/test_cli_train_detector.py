@@ -65,7 +65,7 @@ def test_partial_truth_shows_no_precision_and_is_not_mined(slides: Path, tmp_pat
 
 
 def test_each_slide_is_left_out_once(slides: Path, tmp_path: Path) -> None:
-    start = ("--init", "none", "--backbone", "resnet18", "--complete", "yes", "--val", "none")
+    start = ("--init", "none", "--arch", "resnet18", "--complete", "yes", "--val", "none")
     result = train(slides, tmp_path / "d", *start, "--folds", "2")
     assert result.exit_code == 0, result.output
     with (tmp_path / "d" / "folds.csv").open(encoding="utf-8", newline="") as file:

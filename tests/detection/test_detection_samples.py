@@ -177,7 +177,7 @@ def _train(folder: Path, steps: int, say: Callable[[str], None]) -> dict[str, to
     recipe = replace(detector_recipe(steps=steps, batch=2), warmup_steps=1, save_every=2, log_every=1)
     sample = SampleConfig(edge_px=64)
     torch.manual_seed(0)
-    card = start_card(MakeConfig(out=folder, recipe=recipe, backbone="resnet18"), [disc_case()], [])
+    card = start_card(MakeConfig(out=folder, recipe=recipe, arch="resnet18"), [disc_case()], [])
     detect = DetectConfig(2.0, 128, 60.0, 0.05, 0.35, batch_size=2)
     data = DetectorData([disc_case()], [disc_case(seed=1)], sample, detect)
     device = torch.device("cpu")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,11 @@ def test_shards_that_die_overlap_and_see_the_folder_grow(tmp_path: Path) -> None
     assert line_of(before_its_first) == "no slide yet"
     before_its_first.kill()
     before_its_first.communicate()
-    in_the_middle = start(slides, out, 0.1, "2/3")  # c, f
+    in_the_middle = start(slides, out, 1.0, "2/3")  # c, f
     assert [line_of(in_the_middle), line_of(in_the_middle)] == ["c.tif", "f.tif"]
+    until = time.monotonic() + 60
+    while not (out / "slides/c.tif/state.json").exists() and time.monotonic() < until:
+        time.sleep(0.01)  # c is written while f is at work
     in_the_middle.kill()
     in_the_middle.communicate()
     write_slide_file(slides / "aa.tif", 9)  # would shift every slide but the first

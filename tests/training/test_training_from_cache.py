@@ -34,7 +34,7 @@ learn, judge = split_cases([load_case(out, "key")], None)
 recipe = detector_recipe(steps=1, batch=1)
 shared = {"recipe": recipe, "device": "cpu"}
 small = SampleConfig(edge_px=64)
-make_detector(learn, judge, OfDetector(out=out / "d", backbone="resnet18", sample=small, **shared), print)
+make_detector(learn, judge, OfDetector(out=out / "d", arch="resnet18", sample=small, **shared), print)
 
 pixels = rng.integers(0, 255, (2, PATCH_PX, PATCH_PX, 3), np.uint8)
 masks = np.ones(pixels.shape[:3], np.uint8)
