@@ -207,3 +207,15 @@ def test_the_licence_is_the_whole_text() -> None:
     text = (ROOT / "LICENSE").read_text("utf-8")
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_what_is_no_code_is_installed_too(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["gloinone"]
+    package = repository / "gloinone"
+    beside = [p for p in package.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    missing = [
+        p.name for p in beside if not any(p.relative_to(package).match(pattern) for pattern in patterns)
+    ]
+    assert beside
+    assert not missing, "name them under package-data in pyproject.toml"
