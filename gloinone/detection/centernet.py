@@ -70,9 +70,14 @@ def doubling(channels: int, factor: int) -> nn.ConvTranspose2d:
 
 
 def fill_bilinear(up: nn.ConvTranspose2d) -> None:
-    """Every kernel (2 f, 2 f) becomes the tent that interpolates f times finer."""
+    """Every channel's own kernel (2 f, 2 f) becomes the tent that interpolates f times finer; others are zero."""
     size = up.kernel_size[0]
     factor = size / 2
     line = 1 - ((torch.arange(size) + 0.5) / factor - 1).abs()
     with torch.no_grad():
-        up.weight.copy_((line[:, None] * line).expand_as(up.weight))
+        if up.groups == 1:  # (in, out, 2 f, 2 f): a tent between two channels would make all of them the same
+            up.weight.zero_()
+            own = torch.arange(min(up.weight.shape[:2]))
+            up.weight[own, own] = line[:, None] * line
+        else:
+            up.weight.copy_((line[:, None] * line).expand_as(up.weight))

@@ -22,7 +22,7 @@ class VoteConfig:
     min_votes: int = 2
     """A circle that so many found is kept (the paper's number of five detectors)."""
     sure_score: float = 0.9
-    """So is one of this mean score, whoever found it."""
+    """So is one to which any voter gives this score."""
 
 
 def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
@@ -46,7 +46,8 @@ def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
         near = _agreeing(circles, owner, free, i, config.min_iou)
         free[near] = False
         one = _mean(circles[near])
-        if one[4] >= config.min_votes or one[3] >= config.sure_score:
+        # the best score of them: that others agree must not cost a circle its place
+        if one[4] >= config.min_votes or circles[near, 3].max() >= config.sure_score:
             fused.append(one[None])
     return suppress(np.concatenate(fused), max_iou)
 

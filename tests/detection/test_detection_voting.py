@@ -40,6 +40,12 @@ def test_a_circle_is_kept_with_enough_votes_or_with_a_high_score() -> None:
     assert found[:, 4].tolist() == [3]
 
 
+def test_a_sure_circle_does_not_fall_because_another_voter_agrees() -> None:
+    two = [circles((0, 0, 10, 0.95)), circles((0, 0, 10, 0.5)), circles()]
+    (found,) = vote(two, VoteConfig(min_votes=3), NMS)
+    assert found[4] == 2
+
+
 def test_just_under_the_iou_they_are_two() -> None:
     """Equal circles of radius 1 a distance d apart."""
     for distance, merged in ((0.52, True), (0.53, False)):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gloinone.detection.build import architecture, build_network
-from gloinone.detection.centernet import DeformableConv, doubling
+from gloinone.detection.centernet import DeformableConv, doubling, fill_bilinear
 from gloinone.detection.circlenet import CircleMaps, CircleNetwork
 from gloinone.detection.decode import decode
 from gloinone.detection.dla import Pair, Stage
@@ -249,6 +249,14 @@ def test_every_architecture_is_trained_through_one_interface(arch: str) -> None:
     assert any(name.startswith(("base.", "backbone.")) for name in moved)
     assert ("dcn" in arch) == any("conv_offset_mask" in name for name in moved)
     assert next(network.features.parameters()).shape[1] == 3  # the stem: what starting weights are for
+
+
+def test_new_upsampling_keeps_its_channels_apart() -> None:
+    up = torch.nn.ConvTranspose2d(3, 3, 4, stride=2, padding=1, bias=False)
+    fill_bilinear(up)
+    flat = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
+    inner = up(flat)[:, :, 2:-2, 2:-2]  # the border mixes with zeros
+    torch.testing.assert_close(inner, torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand_as(inner))
 
 
 def test_an_unknown_architecture_is_refused() -> None:
