@@ -92,18 +92,24 @@ def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths
             )
             raise WeightsError(f"{given}: holds a {actual}, not a {task}; {mend}")
         return found
-    others = []
-    for paths in list_models(dirs):
-        if read_card(paths.card).task != task:
-            continue
-        if paths.folder.name == name_or_dir:
+    models = list_models(dirs)
+    for paths in models:
+        if paths.folder.name == name_or_dir and read_card(paths.card).task == task:
             return paths
-        others.append(paths.folder.name)
+    others = [paths.folder.name for paths in models if _task_of(paths) == task]
     have = f"there are: {', '.join(dict.fromkeys(others))}" if others else f"there is no {task} at all"
     searched = ", ".join(str(folder) for folder in dirs) or "nowhere"
     raise WeightsError(
         f"no {task} named {name_or_dir!r} ({have}; searched {searched}); pass --models DIR or its folder"
     )
+
+
+def _task_of(paths: ModelPaths) -> Task | None:
+    """None for a broken card: nobody asked for that model."""
+    try:
+        return read_card(paths.card).task
+    except WeightsError:
+        return None
 
 
 def file_sha256(path: Path) -> str:

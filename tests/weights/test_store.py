@@ -98,6 +98,13 @@ def test_search_order(tmp_path: Path) -> None:
         find_model(str(first / "nose"), "segmenter", dirs)
     with pytest.raises(WeightsError, match="no detector at all"):
         find_model("tiny", "detector", dirs)
+    (first / "broken").mkdir()
+    (first / "broken" / "card.json").write_text("{")  # stands before the others, and nobody asks for it
+    assert find_model("tiny", "segmenter", dirs) == ModelPaths(first / "tiny")
+    with pytest.raises(WeightsError, match="nose"):
+        find_model("nose", "segmenter", dirs)
+    with pytest.raises(WeightsError, match=r"broken.card\.json"):
+        find_model("broken", "segmenter", dirs)
 
 
 def test_model_dirs(tmp_path: Path) -> None:
