@@ -84,6 +84,11 @@ def _state(data: object, path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path}: {name!r} is not a plain tensor under a name; a state_dict alone is needed"
             )
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(
+                f"{path}: {name!r} is larger than what the file holds of it; save the state_dict again, "
+                "with torch.save, where it was trained"
+            )
         state[name.removeprefix(WRAPPER)] = tensor.detach()
     if len(state) != len(found):
         raise WeightsError(f"{path}: the same weight stands in it with and without {WRAPPER!r}")

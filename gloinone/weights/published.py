@@ -51,7 +51,10 @@ def recognise(state: Mapping[str, Tensor], layouts: Sequence[PublishedLayout], w
             return layout
     known = ", ".join(layout.what for layout in layouts)
     first = ", ".join(list(state)[:3])
-    raise WeightsError(f"{where}: weights of an unknown layout (its first names: {first}); known: {known}")
+    raise WeightsError(
+        f"{where}: weights of an unknown layout (its first names: {first}); known: {known}; give the file as its "
+        "program saved it"
+    )
 
 
 def fitted(

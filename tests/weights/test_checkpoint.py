@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from published_files import beside, save
+from published_files import beside, bit_r101x1, dla_34, parameters, save
 
 from gloinone.errors import WeightsError
 from gloinone.weights.checkpoint import read_checkpoint
@@ -69,6 +69,15 @@ def test_any_other_name_is_refused(tmp_path: Path, other: object) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_tensor_larger_than_the_file_is_refused(tmp_path: Path, legacy: bool) -> None:
+    path = save(
+        tmp_path / "huge.pth", {"w": torch.zeros(1).expand(1 << 40, 3)}, legacy
+    )  # a few bytes, twelve terabytes
+    with pytest.raises(WeightsError, match="larger than what the file holds"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_truncated_file_is_refused(tmp_path: Path, legacy: bool, share: float) -> None:
     path = save(tmp_path / "t.pth", {"state_dict": {"w": torch.randn(100, 100)}}, legacy)
@@ -101,3 +110,8 @@ def test_a_packed_file_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
             packed.writestr(entry, archive.read(entry), zipfile.ZIP_DEFLATED)
     with pytest.raises(WeightsError, match="packed"):
         read_checkpoint(tmp_path / "p.pth")
+
+
+def test_the_lists_of_keys_are_those_of_the_published_files() -> None:
+    assert (len(dla_34()), parameters(dla_34())) == (400, 20_168_332)
+    assert (len(bit_r101x1()), parameters(bit_r101x1())) == (306, 42_502_725)
