@@ -29,8 +29,10 @@ def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
     """Circles that several agree on: the score-weighted mean of their places and radii, best first.
 
     ``voters``: the circles of each, already without doubles; a voter counts once for a circle. Of what is kept,
-    circles of a larger IoU than ``max_iou`` are doubles too. One voter's circles are kept as they are. The
-    order of the voters changes nothing: circles are gone through by score, then place.
+    circles of a larger IoU than ``max_iou`` are doubles too: the one stays whose votes, each weighing its score,
+    add up to more. So two sure votes do not cost four a circle by their better mean, nor do many faint ones
+    cost a few sure ones theirs. One voter's circles are kept as they are. The order of the voters changes
+    nothing: circles are gone through by score, then place.
     """
     if len(voters) == 1:
         return np.column_stack([voters[0], np.ones(len(voters[0]))])
@@ -39,7 +41,7 @@ def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
     order = np.lexsort((circles[:, 2], circles[:, 0], circles[:, 1], -circles[:, 3]))
     circles, owner = circles[order], owner[order]
     free = np.ones(len(circles), bool)
-    fused = [np.zeros((0, 5))]
+    kept = [np.zeros((0, 5))]
     for i in range(len(circles)):
         if not free[i]:
             continue
@@ -48,8 +50,9 @@ def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
         one = _mean(circles[near])
         # the best score of them: that others agree must not cost a circle its place
         if one[4] >= config.min_votes or circles[near, 3].max() >= config.sure_score:
-            fused.append(one[None])
-    return suppress(np.concatenate(fused), max_iou)
+            kept.append(one[None])
+    fused = np.concatenate(kept)
+    return suppress(fused, max_iou, fused[:, 3] * fused[:, 4])
 
 
 def _agreeing(

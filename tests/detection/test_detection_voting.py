@@ -91,6 +91,22 @@ def test_what_is_kept_has_no_doubles() -> None:
     assert found.tolist() == [[0, 0, 10, 0.9, 2]]
 
 
+def test_of_doubles_the_one_stays_whose_votes_weigh_more() -> None:
+    """Overlapping circles, just not one: by their mean score alone the other of each pair would stay."""
+    left, right = (0, 0, 10), (5.5, 0, 10)
+    assert NMS < circle_iou(circles((*left, 0)), circles((*right, 0)))[0, 0] < 0.5
+    for some, others, stays in (
+        ([0.95], [0.6, 0.6], right),  # one sure vote against two
+        ([0.9, 0.9], [0.8, 0.8, 0.8, 0.8], right),
+        ([0.8, 0.8, 0.8], [0.08, 0.08, 0.08, 0.08], left),  # many votes that say next to nothing
+        ([0.5, 0.5], [0.6, 0.6], right),  # as many votes: the surer ones
+    ):
+        voters = [circles((*left, score)) for score in some] + [circles((*right, s)) for s in others]
+        for turn in range(len(voters)):
+            (found,) = vote(voters[turn:] + voters[:turn], VoteConfig(), NMS)
+            np.testing.assert_allclose(found[:3], stays)
+
+
 def test_every_view_is_brought_back() -> None:
     height, width = 40, 60
     places = np.array([[50.5, 10.5, 3.0, 0.9], [2.5, 33.5, 2.0, 0.4]])
