@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,32 @@ class VoteConfig:
     min_votes: int = 2
     """A circle that so many found is kept (the paper's number of five detectors)."""
     sure_score: float = 0.9
-    """So is one to which any voter gives this score."""
+    """So is one to which any voter gives this score, on the scale that they share."""
+
+
+def common_threshold(thresholds: Sequence[float]) -> float:
+    """Of detectors that vote: the mean of those on their cards, and theirs to the digit where they are the same."""
+    return mean(thresholds)
+
+
+def rescaled(circles: Scored, threshold: float, common: float) -> Scored:
+    """Scores of a detector on the scale that the voters share: its own threshold becomes the common one.
+
+    The odds of every score are multiplied by odds(common) / odds(threshold), as if the network's last bias had been
+    moved: 0 and 1 stay, order stays, and at its threshold a circle of any detector weighs the same. Without this,
+    detectors that score low (a card may say .05, another .26) would lose every vote by score. Thresholds of 0 and
+    1 have no odds to speak of: such scores stay.
+
+    >>> rescaled(np.array([[0, 0, 9, 0.0], [0, 0, 9, 0.05], [0, 0, 9, 0.5], [0, 0, 9, 1.0]]), 0.05, 0.2)[:, 3].round(4)
+    array([0.    , 0.2   , 0.8261, 1.    ])
+    """
+    if threshold == common or not (0 < threshold < 1 and 0 < common < 1):
+        return circles
+    factor = common * (1 - threshold) / (threshold * (1 - common))
+    shared = circles.copy()
+    score = circles[:, 3]
+    shared[:, 3] = score * factor / (1 - score + score * factor)
+    return shared
 
 
 def vote(voters: Sequence[Scored], config: VoteConfig, max_iou: float) -> Voted:
