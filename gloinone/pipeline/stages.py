@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
 from gloinone.detection.voting import VoteConfig, common_threshold
 from gloinone.errors import UsageError, WeightsError
-from gloinone.labels import SCORE_COMBINATIONS
+from gloinone.labels import SCORE_COMBINATIONS, ClassRule
 from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
 from gloinone.slide.reader import Slide
@@ -160,12 +160,7 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     use_available_threads()
     keep_freed_memory()
     cards = networks.model_cards
-    rule, combination = cards["classifier"].class_rule, cards["classifier"].score_combination
-    if rule is None or combination not in SCORE_COMBINATIONS:
-        raise WeightsError(
-            f"card {cards['classifier'].name}: a classifier's card states class_rule and score_combination "
-            f"({', '.join(SCORE_COMBINATIONS)})"
-        )
+    rule, combination = decision_of(cards["classifier"])
 
     def state(task: Task) -> "dict[str, torch.Tensor]":
         return load_state(networks.paths[task], cards[task])
@@ -190,3 +185,13 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
         subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)
+
+
+def decision_of(card: ModelCard) -> tuple[ClassRule, str]:
+    """How a classifier's probabilities become a class and a score. Raises WeightsError where its card is silent."""
+    if card.class_rule is None or card.score_combination not in SCORE_COMBINATIONS:
+        raise WeightsError(
+            f"card {card.name}: a classifier's card states class_rule and score_combination "
+            f"({', '.join(SCORE_COMBINATIONS)})"
+        )
+    return card.class_rule, card.score_combination
