@@ -1,6 +1,7 @@
 """``gloinone run`` with several detectors, and with ``--tta``: votes and mean scores in every file it writes."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from gloinone.labels import COLOURS
 from gloinone.weights.card import read_card
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs, save_model
 
+TOGETHER = ("--detector", "detector", "--detector", "low")
 SAID = re.compile(r"; (\d) of (\d) votes, mean score (\d\.\d\d)$")
 
 
@@ -32,20 +34,57 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths: ModelPaths = find_model("detector", "detector", model_dirs())
     card = read_card(paths.card)
     state = load_state(paths, card)
-    state["heat.2.bias"] = state["heat.2.bias"] - 1.5
-    save_model(folder / "models" / "low", state, replace(card, name="low", threshold=0.07, floor=0.02))
+    state["heat.2.bias"] -= 1.5
+    assert card.threshold is not None
+    low = with_odds(card.threshold, math.exp(-1.5))
+    save_model(folder / "models" / "low", state, replace(card, name="low", threshold=low, floor=low / 3))
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "voters"), [(("--detector", "detector", "--detector", "low"), 2), (("--tta",), 4)]
-)
-def test_votes_and_mean_score_are_in_every_file(folder: Path, words: tuple[str, ...], voters: int) -> None:
-    out = folder / f"out-{voters}"
+def with_odds(score: float, factor: float) -> float:
+    """A score whose odds are so many times those of ``score``."""
+    odds = factor * score / (1 - score)
+    return odds / (1 + odds)
+
+
+def voted(folder: Path, words: tuple[str, ...]) -> Path:
+    """OUT of a run with these words; one that is there already is done, so it costs next to nothing."""
+    out = folder / "-".join(words)
     common = ["--models", str(folder / "models"), "--device", "cpu", "--min-votes", "1"]
     result = CliRunner().invoke(program, ["run", str(folder / "a.tif"), str(out), *common, *words])
     assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Path:
+    """What the shipped detector gives by itself."""
+    out = folder / "alone"
+    result = CliRunner().invoke(program, ["run", str(folder / "a.tif"), str(out), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.mark.slow
+def test_scores_are_on_the_common_scale(folder: Path, alone: Path) -> None:
+    """The other detector says the same lower: brought to one threshold, both say what one says at its own."""
+    best = max(float(str(row["det_score"])) for row in read_table(alone / "glomeruli.csv", GLOMERULI))
+    own, low = (
+        read_card(find_model(name, "detector", model_dirs([folder / "models"])).card).threshold
+        for name in ("detector", "low")
+    )
+    assert own
+    assert low
+    common = (own + low) / 2
+    rows = read_table(voted(folder, TOGETHER) / "glomeruli.csv", GLOMERULI)
+    found = max(float(str(row["det_score"])) for row in rows)
+    assert found == pytest.approx(with_odds(best, common / (1 - common) * (1 - own) / own), abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "voters"), [(TOGETHER, 2), (("--tta",), 4)])
+def test_votes_and_mean_score_are_in_every_file(folder: Path, words: tuple[str, ...], voters: int) -> None:
+    out = voted(folder, words)
     rows = {str(row["id"]): row for row in read_table(out / "glomeruli.csv", GLOMERULI)}
     assert len(rows) >= 2
     assert {row["votes"] for row in rows.values()} <= set(range(1, voters + 1))
@@ -71,13 +110,11 @@ def test_votes_and_mean_score_are_in_every_file(folder: Path, words: tuple[str, 
     }
 
 
-def test_one_detector_says_nothing_of_votes(folder: Path) -> None:
-    out = folder / "alone"
-    result = CliRunner().invoke(program, ["run", str(folder / "a.tif"), str(out), "--device", "cpu"])
-    assert result.exit_code == 0, result.output
-    rows = read_table(out / "glomeruli.csv", GLOMERULI)
+@pytest.mark.slow
+def test_one_detector_says_nothing_of_votes(alone: Path) -> None:
+    rows = read_table(alone / "glomeruli.csv", GLOMERULI)
     assert {row["votes"] for row in rows} == {1}
-    assert "votes" not in next(out.rglob("a.xml")).read_text()
-    geojson = next(out.rglob("a.geojson")).read_text()
+    assert "votes" not in next(alone.rglob("a.xml")).read_text()
+    geojson = next(alone.rglob("a.geojson")).read_text()
     assert "votes" not in geojson
     assert all("color" not in feature["properties"] for feature in json.loads(geojson)["features"])
