@@ -1,14 +1,7 @@
 """Whether a run could use a model that lies on disk."""
 
-import torch
-
-from gloinone.classification.build import build_classifier
-from gloinone.detection.build import build_detector
-from gloinone.learning.backbones import ResNetFeatures
 from gloinone.pipeline.stages import decision_of
-from gloinone.segmentation.build import build_segmenter
 from gloinone.weights.card import ModelCard, read_card
-from gloinone.weights.starting import fill
 from gloinone.weights.store import ModelPaths, load_state
 
 
@@ -17,8 +10,15 @@ def check_model(paths: ModelPaths) -> ModelCard:
 
     Raises WeightsError, or UsageError for an unknown backbone, that says what is wrong.
     """
+    from gloinone.classification.build import build_classifier
+    from gloinone.detection.build import build_detector
+    from gloinone.learning.backbones import ResNetFeatures
+    from gloinone.learning.device import pick_device
+    from gloinone.segmentation.build import build_segmenter
+    from gloinone.weights.starting import fill
+
     card = read_card(paths.card)
-    state, here = load_state(paths, card), torch.device("cpu")
+    state, here = load_state(paths, card), pick_device("cpu")
     if card.task == "detector":
         build_detector(card, state, here)
     elif card.task == "classifier":
