@@ -18,7 +18,7 @@ from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.detection.build import build_detector, detect_config
 from gloinone.detection.fuse import Scored
 from gloinone.detection.views import TTA_VIEWS
-from gloinone.detection.voting import VoteConfig, vote
+from gloinone.detection.voting import VoteConfig, common_threshold, rescaled, vote
 from gloinone.learning.device import pick_device, use_available_threads
 from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
 from gloinone.pipeline.stages import Networks, StagesConfig
@@ -82,6 +82,11 @@ def main() -> None:
         for votes in range(1, len(views) + 1):
             show(f"{card.name} --tta", list(views), votes, max_iou, truth)
     if len(found) > 1:
+        common = common_threshold(networks.thresholds)
+        found = [
+            tuple(rescaled(view, threshold, common) for view in views)
+            for views, threshold in zip(found, networks.thresholds, strict=True)
+        ]
         for votes in range(1, len(found) + 1):
             show("all", [views[0] for views in found], votes, max_iou, truth)
         for votes in range(1, len(found) * len(TTA_VIEWS) + 1):

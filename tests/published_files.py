@@ -125,8 +125,10 @@ def resdcn_18() -> Shapes:
     return keys | heads(64, 64)
 
 
-def hourglass() -> Shapes:
-    """Two stacked hourglasses."""
+def hourglass(
+    widths: tuple[int, ...] = (256, 256, 384, 384, 384, 512), counts: tuple[int, ...] = (2, 2, 2, 2, 2, 4)
+) -> Shapes:
+    """Two stacked hourglasses; of the published size, or smaller."""
     keys: Shapes = {}
 
     def conv(name: str, inner: int, out: int, kernel: int, has_norm: bool = True) -> None:
@@ -152,19 +154,20 @@ def hourglass() -> Shapes:
         for i in range(counts[1]):
             residual(f"{name}.low2.{i}", below, below)
 
+    width = widths[0]
     conv("pre.0", 3, 128, 7)
-    residual("pre.1", 128, 256, 2)
+    residual("pre.1", 128, width, 2)
     for stack in range(2):
-        level(f"kps.{stack}", (256, 256, 384, 384, 384, 512), (2, 2, 2, 2, 2, 4))
-        conv(f"cnvs.{stack}", 256, 256, 3)
+        level(f"kps.{stack}", widths, counts)
+        conv(f"cnvs.{stack}", width, width, 3)
         for name, outputs in (("hm", 1), ("cl", 1), ("reg", 2)):
-            conv(f"{name}.{stack}.0", 256, 256, 3, has_norm=False)
-            keys[f"{name}.{stack}.1.weight"] = (outputs, 256, 1, 1)
+            conv(f"{name}.{stack}.0", width, width, 3, has_norm=False)
+            keys[f"{name}.{stack}.1.weight"] = (outputs, width, 1, 1)
             keys[f"{name}.{stack}.1.bias"] = (outputs,)
-    residual("inters.0", 256, 256)
+    residual("inters.0", width, width)
     for name in ("inters_", "cnvs_"):
-        keys[f"{name}.0.0.weight"] = (256, 256, 1, 1)
-        keys |= norm(f"{name}.0.1", 256)
+        keys[f"{name}.0.0.weight"] = (width, width, 1, 1)
+        keys |= norm(f"{name}.0.1", width)
     return keys
 
 

@@ -26,9 +26,13 @@ have the names and the values of glomeruli.csv. With `--shape ellipse` or `polyg
 show the detected circle, and the XML's length and area are the circle's; those in the table and in the
 GeoJSON remain the outline's.
 
-Where several detectors, or the views of `--tta`, had a vote on each circle, the XML's column Description ends
-with `3 of 4 votes`, and the GeoJSON has the measurement `votes` and colours each outline by its share of them,
-from yellow (few) to dark red (all); its class remains its class.
+Where several detectors, or the views of `--tta`, had a vote on each circle, `det_score` is the mean score of those
+that found it. Each detector's scores are first brought to one scale, on which its own threshold t becomes the mean T
+of the thresholds on all cards: s / (1 - s) is multiplied by T (1 - t) / (t (1 - T)); one detector alone keeps its
+scores. The XML's column Description then ends with `3 of 4 votes, mean score 0.62`, the GeoJSON has the measurement
+`votes` beside `det_score`, and in QuPath an outline has the colour of its class, the darker the fewer of the votes it
+got. That darker colour is the outline's own, and stays when you give it another class; in QuPath's script editor
+`getAnnotationObjects().each { it.setColor(null) }` gives all outlines the colours of their classes.
 """
 
 

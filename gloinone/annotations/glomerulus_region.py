@@ -4,7 +4,7 @@ from gloinone.annotations.csv_text import Row
 from gloinone.annotations.region import DECIMALS, OutputShape, Region, ellipse_ring
 from gloinone.annotations.tables import PROBABILITY_COLUMNS, glomerulus_rows
 from gloinone.geometry import circle_ring
-from gloinone.labels import CLASSES, p_sclerosed
+from gloinone.labels import CLASSES, COLOURS, p_sclerosed
 from gloinone.records import Glomerulus, SlideResult
 
 MEASUREMENTS = (
@@ -20,6 +20,8 @@ MEASUREMENTS = (
 """Columns of glomeruli.csv that a region carries along as numbers."""
 VOTES = "votes"
 """Such a column too, where there were several votes."""
+DARKEST = 0.4
+"""Of a class's colour, what would be left of it without any vote."""
 METADATA = ("subtype_validated", "at_edge", "outline", "outline_flagged")
 """Those that it carries as words; QuPath shows them from 0.5 on."""
 OWN_COLUMNS = ("Description", "Probability")
@@ -51,9 +53,10 @@ def _region(g: Glomerulus, row: Row, shape: OutputShape, voters: int) -> Region:
     description = f"{g.label}; p_sclerosed {sclerosed:.2f}; score {g.candidate.score:.2f}"
     names, colour = MEASUREMENTS, {}
     if voters > 1:
-        description += f"; {detection.votes} of {voters} votes"
+        description += f"; {detection.votes} of {voters} votes, mean score {detection.score:.2f}"
         names = (*MEASUREMENTS, VOTES)
-        colour = {"color": list(vote_colour(detection.votes / voters))}
+    if detection.votes < voters:
+        colour = {"color": list(vote_colour(COLOURS[g.label], detection.votes / voters))}
     return Region(
         ring=ring,
         label=g.label,
@@ -71,12 +74,13 @@ def _region(g: Glomerulus, row: Row, shape: OutputShape, voters: int) -> Region:
     )
 
 
-def vote_colour(share: float) -> tuple[int, int, int]:
-    """RGB of a share of the votes, 0..1, from yellow to dark red; QuPath shows it instead of the class's.
+def vote_colour(colour: tuple[int, int, int], share: float) -> tuple[int, int, int]:
+    """RGB of a class, the darker the smaller the share of the votes, 0..1: the class must remain to be seen.
 
-    >>> vote_colour(0.0), vote_colour(1.0)
-    ((255, 230, 0), (128, 0, 0))
+    QuPath shows it instead of the class's own, which stays where all voted.
+
+    >>> vote_colour((255, 255, 0), 1.0), vote_colour((255, 255, 0), 0.5), vote_colour((255, 255, 0), 0.0)
+    ((255, 255, 0), (178, 178, 0), (102, 102, 0))
     """
-    few, all_of_them = (255, 230, 0), (128, 0, 0)
-    red, green, blue = (round(a + share * (b - a)) for a, b in zip(few, all_of_them, strict=True))
+    red, green, blue = (round(part * (DARKEST + (1 - DARKEST) * share)) for part in colour)
     return red, green, blue

@@ -1,11 +1,13 @@
 """``gloinone models list``: which models a run could use."""
 
 from pathlib import Path
+from textwrap import fill
 
 import click
 
 from gloinone.cli.errors import verbose_option
 
+COLUMNS = 100
 MODELS = click.option(
     "--models",
     type=click.Path(path_type=Path),
@@ -20,7 +22,8 @@ MODELS = click.option(
 def command(models: tuple[Path, ...], verbose: bool) -> None:
     """List the models that ship and those of --models and $GLOINONE_MODELS.
 
-    For each: task, name with the first digits of its hash, network, threshold, first score, and where it lies.
+    For each: task, name with the first digits of its hash, network, threshold and first score; its licence; and
+    where it lies. `gloinone models show NAME` has the whole card.
     """
     from gloinone.errors import WeightsError
     from gloinone.weights.card import read_card
@@ -36,4 +39,11 @@ def command(models: tuple[Path, ...], verbose: bool) -> None:
         threshold = "" if card.threshold is None else f"threshold {card.threshold:g}"
         score = f"{card.measured[0].what} {card.measured[0].value:.3f}" if card.measured else "not measured"
         facts = ", ".join(part for part in (card.architecture.name, threshold, score) if part)
-        click.echo(f"{card.task:<10} {card.identity:<32} {facts}; {where}")
+        click.echo(_wrapped(f"{card.task:<10} {card.identity:<24} {facts}"))
+        click.echo(_wrapped(f"{'':<10} licence: {card.licence or 'not stated'}"))
+        click.echo(f"{'':<10} {where}")
+
+
+def _wrapped(line: str) -> str:
+    """What goes on in further lines stands further in."""
+    return fill(line, COLUMNS, subsequent_indent=" " * 15)

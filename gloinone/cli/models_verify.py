@@ -1,4 +1,4 @@
-"""``gloinone models verify``: whether every model's weights are the very ones of its card."""
+"""``gloinone models verify``: whether every model's weights are the very ones of its card, and fill its network."""
 
 from pathlib import Path
 
@@ -12,19 +12,22 @@ from gloinone.cli.models_list import MODELS
 @MODELS
 @verbose_option
 def command(models: tuple[Path, ...], verbose: bool) -> None:
-    """Compare every model's weights with the hash on its card. Exit status 1 if one is damaged."""
-    from gloinone.errors import WeightsError
-    from gloinone.weights.card import read_card
-    from gloinone.weights.store import check_hash, list_models, model_dirs
+    """Check that every model is whole and could be used.
+
+    Its weights must have the hash on its card, and fill the network that the card describes: every key, none beside.
+    Exit status 1 if one is not, with what is wrong.
+    """
+    from gloinone.errors import GloInOneError
+    from gloinone.pipeline.check_model import check_model
+    from gloinone.weights.store import list_models, model_dirs
 
     failed = False
     for paths in list_models(model_dirs(models)):
         try:
-            card = read_card(paths.card)
-            check_hash(paths, card)
-        except WeightsError as error:
+            card = check_model(paths)
+        except GloInOneError as error:
             failed = True
-            click.echo(f"FAIL  {error}")
+            click.echo(f"FAIL  {click.format_filename(paths.folder)}: {error}")
         else:
             click.echo(f"ok    {card.task}: {card.identity}, sha256 {card.sha256}")
     if failed:

@@ -59,7 +59,7 @@ def build_network(card: ModelCard) -> CircleNetwork:
         if name in PUBLIC:
             return PUBLIC[name](normalise, int(options["head_width"]))
         return CircleNet(normalise, ResNetFeatures(str(options["backbone"])), int(options["width"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last: sizes that no tensor has
         raise WeightsError(
             f"card {card.name}: {name} cannot be built with {dict(options)} ({error!r})"
         ) from error

@@ -38,6 +38,10 @@ class CircleNetwork(nn.Module, ABC):
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""
 
+    def supervised(self, x: Tensor) -> tuple[CircleMaps, ...]:
+        """All maps that a training corrects, those of ``forward`` last."""
+        return (self(x),)
+
 
 def head(width: int, hidden: int, outputs: int) -> nn.Sequential:
     """One map of the features: 3 x 3, ReLU, 1 x 1."""

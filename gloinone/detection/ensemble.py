@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gloinone.detection.fuse import Scored
 from gloinone.detection.predict import Core, Detector
-from gloinone.detection.voting import VoteConfig, Voted, vote
+from gloinone.detection.voting import VoteConfig, Voted, common_threshold, rescaled, vote
 from gloinone.records import Overview
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileStream
@@ -16,7 +16,7 @@ class Agreed:
     """Circles of one slide and what of it was not seen."""
 
     circles: Voted
-    """Level-0 px."""
+    """Level-0 px; scores on the scale of the common threshold."""
     unread: tuple[Core, ...]
     """Level-0 rectangles that some detector could not read."""
 
@@ -35,11 +35,18 @@ class Reading:
 
 
 class Ensemble:
-    """Detectors whose circles are voted on; each of their views has a vote."""
+    """Detectors whose circles are voted on; each of their views has a vote.
 
-    def __init__(self, detectors: Sequence[Detector], config: VoteConfig) -> None:
+    ``thresholds``: on the card of each; with one detector its scores stay as they are.
+    """
+
+    def __init__(
+        self, detectors: Sequence[Detector], thresholds: Sequence[float], config: VoteConfig
+    ) -> None:
         self.detectors = tuple(detectors)
+        self.thresholds = tuple(thresholds)
         self.config = config
+        self.threshold = common_threshold(thresholds)
         # Of cards that differ the strictest, so that their order does not matter
         self.max_iou = min(detector.config.max_iou for detector in detectors)
 
@@ -51,13 +58,13 @@ class Ensemble:
         """All circles of a slide; ``on_tile(done, total)`` counts the tiles of all, once they are known."""
         voters: list[Scored] = []
         unread: dict[Core, None] = {}
-        for place, detector in enumerate(self.detectors):
+        for place, (detector, threshold) in enumerate(zip(self.detectors, self.thresholds, strict=True)):
 
             def told(done: int, total: int, before: int = place) -> None:
                 on_tile(before * total + done, len(self.detectors) * total)
 
             tiles = reading.first if place == 0 else detector.read(reading.slide, reading.overview)
             found = detector.detect(tiles, told)
-            voters.extend(found.views)
+            voters.extend(rescaled(view, threshold, self.threshold) for view in found.views)
             unread |= dict.fromkeys(found.unread)
         return Agreed(vote(voters, self.config, self.max_iou), tuple(unread))

@@ -36,13 +36,16 @@ def folded(circles: Scored, size: tuple[int, int]) -> Scored:
     return inside
 
 
-def suppress(circles: Scored, max_iou: float = PUBLISHED_MAX_IOU) -> Scored:
+def suppress(
+    circles: Scored, max_iou: float = PUBLISHED_MAX_IOU, weights: NDArray[np.float64] | None = None
+) -> Scored:
     """Greedy circle NMS: the best stay, those with a larger circle IoU than ``max_iou`` to one of them go.
 
-    Best first; ties are broken by place, so that the order of the tiles does not matter. Further columns stay.
+    Best first, by score or by ``weights`` (N,); ties are broken by place, so that the order of the tiles does not
+    matter. Further columns stay.
     """
     circles = np.asarray(circles, np.float64)
-    order = np.lexsort((circles[:, 0], circles[:, 1], -circles[:, 3]))
+    order = np.lexsort((circles[:, 0], circles[:, 1], -(circles[:, 3] if weights is None else weights)))
     circles = circles[order]
     cx, cy, r = circles[:, 0], circles[:, 1], circles[:, 2]
     boxes = box(cx - r, cy - r, cx + r, cy + r)

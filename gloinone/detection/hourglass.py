@@ -75,7 +75,7 @@ class Hourglass(nn.Module):
 
 
 class HourglassCircleNet(CircleNetwork):
-    """`hourglass` of CenterNet and CircleNet; every stack has heads, of which the last ones' maps are used."""
+    """`hourglass` of CenterNet and CircleNet; every stack has heads, all of them trained, the last ones used."""
 
     def __init__(
         self, normalise: Normalise, channels: Sequence[int] = CHANNELS, blocks: Sequence[int] = BLOCKS
@@ -103,13 +103,25 @@ class HourglassCircleNet(CircleNetwork):
 
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""
+        return self._maps(STACKS - 1, self._stacks(x)[-1])
+
+    def supervised(self, x: Tensor) -> tuple[CircleMaps, ...]:
+        """Those of every stack (Newell et al. 2016, section 3.2: intermediate supervision)."""
+        return tuple(self._maps(i, f) for i, f in enumerate(self._stacks(x)))
+
+    def _stacks(self, x: Tensor) -> list[Tensor]:
+        """What each stack says, (B, C, H/4, W/4)."""
         between = self.pre(self.normalise(x))  # (B, C, H/4, W/4)
-        f = self.cnvs[0](self.kps[0](between))
+        said: list[Tensor] = [self.cnvs[0](self.kps[0](between))]
         for i in range(1, STACKS):
-            between = (self.inters_[i - 1](between) + self.cnvs_[i - 1](f)).relu()
+            between = (self.inters_[i - 1](between) + self.cnvs_[i - 1](said[-1])).relu()
             between = self.inters[i - 1](between)
-            f = self.cnvs[i](self.kps[i](between))
-        return CircleMaps(heat=self.hm[-1](f), offset=self.reg[-1](f), radius=self.cl[-1](f))
+            said.append(self.cnvs[i](self.kps[i](between)))
+        return said
+
+    def _maps(self, stack: int, f: Tensor) -> CircleMaps:
+        """Of a stack's own heads."""
+        return CircleMaps(heat=self.hm[stack](f), offset=self.reg[stack](f), radius=self.cl[stack](f))
 
 
 def _head(width: int, outputs: int) -> nn.Sequential:

@@ -1,8 +1,8 @@
 """CircleNet's loss: focal on the heatmap, L1 on offset, 0.1 L1 on radius (Yang et al. 2020, section 2.2)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -62,6 +62,7 @@ def circle_loss(maps: CircleMaps, targets: TargetBatch) -> CircleLoss:
     return CircleLoss(total, heat.detach(), offset.detach(), radius.detach())
 
 
-def is_finite(loss: CircleLoss) -> bool:
-    """Whether training may go on."""
-    return bool(torch.isfinite(loss.total))
+def summed_loss(several: Sequence[CircleMaps], targets: TargetBatch) -> CircleLoss:
+    """Of all maps that a network is corrected by, their losses added."""
+    first, *others = [circle_loss(maps, targets) for maps in several]
+    return CircleLoss(*(sum(parts, part) for part, *parts in zip(first, *others, strict=True)))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gloinone.detection.cases import Case, case_identity
-from gloinone.detection.losses import TargetBatch, circle_loss
+from gloinone.detection.circlenet import CircleNetwork
+from gloinone.detection.losses import TargetBatch, summed_loss
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.samples import SampleConfig, TileSampler, collate
 from gloinone.detection.validate import predict_case, score
@@ -62,10 +63,11 @@ def detector_task(data: DetectorData, recipe: Recipe, device: torch.device) -> T
         return collate(sampler.batch(step - 1, recipe.batch))  # the sampler counts from 0
 
     def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        assert isinstance(network, CircleNetwork)
         images, targets = batch
         with autocast(device):
-            maps = network(images.to(device))
-        loss = circle_loss(maps, TargetBatch(*(t.to(device) for t in targets)))
+            maps = network.supervised(images.to(device))
+        loss = summed_loss(maps, TargetBatch(*(t.to(device) for t in targets)))
         return {"loss": loss.total, "heat": loss.heat, "offset": loss.offset, "radius": loss.radius}
 
     def validate(network: nn.Module) -> dict[str, float]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
+from gloinone.detection.voting import VoteConfig, common_threshold
 from gloinone.errors import UsageError, WeightsError
-from gloinone.labels import SCORE_COMBINATIONS
+from gloinone.labels import SCORE_COMBINATIONS, ClassRule
 from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
 from gloinone.slide.reader import Slide
@@ -35,7 +36,7 @@ class StagesConfig:
     """Folders searched before those that ship."""
     device: str = "auto"
     min_score: float | None = None
-    """Circles below this are not kept; 0..1. None: the threshold on the detector's card."""
+    """Circles below this are not kept; 0..1. None: the threshold on the detector's card, of several their mean."""
     keep_nonglomerular: bool = False
     tta: bool = False
     """Whether each detector also looks at turned and mirrored tiles, each view with a vote of its own."""
@@ -122,14 +123,19 @@ class Networks:
         return {"tta": self.config.tta, "min_votes": self.config.min_votes}
 
     @property
+    def thresholds(self) -> tuple[float, ...]:
+        """On the card of each detector. Raises WeightsError where there is none."""
+        thresholds = []
+        for _, card in self.detectors:
+            if card.threshold is None:
+                raise WeightsError(f"card {card.name}: a detector's card states threshold; it does not")
+            thresholds.append(card.threshold)
+        return tuple(thresholds)
+
+    @property
     def min_score(self) -> float:
-        """The user's, else the detector card's; of several the mean, as a circle's score is their mean."""
-        if self.config.min_score is not None:
-            return self.config.min_score
-        thresholds = [card.threshold for _, card in self.detectors if card.threshold is not None]
-        if len(thresholds) < len(self.detectors):
-            raise WeightsError("the detector's card states no threshold; pass --min-score, e.g. 0.3")
-        return sum(thresholds) / len(thresholds)
+        """The user's, else the detector card's; of several the one that their scores are brought to."""
+        return common_threshold(self.thresholds) if self.config.min_score is None else self.config.min_score
 
     def load(self) -> Callable[[Slide], Begun]:
         """Build and fill the networks on the device. Raises WeightsError, or UsageError for the device."""
@@ -142,7 +148,6 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     from gloinone.classification.build import build_classifier
     from gloinone.detection.build import build_detector
     from gloinone.detection.ensemble import Ensemble
-    from gloinone.detection.voting import VoteConfig
     from gloinone.learning.device import (
         describe_device,
         keep_freed_memory,
@@ -155,12 +160,7 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     use_available_threads()
     keep_freed_memory()
     cards = networks.model_cards
-    rule, combination = cards["classifier"].class_rule, cards["classifier"].score_combination
-    if rule is None or combination not in SCORE_COMBINATIONS:
-        raise WeightsError(
-            f"card {cards['classifier'].name}: a classifier's card states class_rule and score_combination "
-            f"({', '.join(SCORE_COMBINATIONS)})"
-        )
+    rule, combination = decision_of(cards["classifier"])
 
     def state(task: Task) -> "dict[str, torch.Tensor]":
         return load_state(networks.paths[task], cards[task])
@@ -171,7 +171,7 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     votes = VoteConfig() if config.min_votes is None else VoteConfig(min_votes=config.min_votes)
     classifier = build_classifier(cards["classifier"], state("classifier"), device)
     segmenter = build_segmenter(cards["segmenter"], state("segmenter"), device)
-    ensemble = Ensemble(detectors, votes)
+    ensemble = Ensemble(detectors, networks.thresholds, votes)
     stages = Stages(
         read=ensemble.read,
         detect=ensemble.detect,
@@ -185,3 +185,13 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
         subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)
+
+
+def decision_of(card: ModelCard) -> tuple[ClassRule, str]:
+    """How a classifier's probabilities become a class and a score. Raises WeightsError where its card is silent."""
+    if card.class_rule is None or card.score_combination not in SCORE_COMBINATIONS:
+        raise WeightsError(
+            f"card {card.name}: a classifier's card states class_rule and score_combination "
+            f"({', '.join(SCORE_COMBINATIONS)})"
+        )
+    return card.class_rule, card.score_combination

@@ -1,6 +1,7 @@
 """``gloinone models``: what there is, what is known of it, if it is whole; published files made into models."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from torch import Tensor
 from gloinone.cli.main import program
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
-from gloinone.weights.card import read_card
-from gloinone.weights.store import ModelPaths, load_state
+from gloinone.errors import WeightsError
+from gloinone.labels import ClassRule
+from gloinone.learning.backbones import ResNetFeatures
+from gloinone.pipeline.check_model import check_model
+from gloinone.weights.card import Architecture, read_card
+from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs, save_model
 
 
 def call(*words: object, **environment: str) -> Result:
@@ -54,7 +59,10 @@ def test_what_is_imported_is_listed_shown_and_verified(
     listed = call("list", "--models", models).stdout.splitlines()
     assert listed[0].startswith("detector")
     assert "resnet18-dcn, threshold 0.05, not measured" in listed[0]
-    assert any("AP50" in line for line in listed[1:])  # those that ship
+    assert [line.strip() for line in listed[1:3]] == ["licence: of the lab", str(models / "ours")]
+    assert any("AP50" in line for line in listed[3:])  # those that ship
+    assert sum(line.startswith(" " * 11 + "licence: ") for line in listed) == 4
+    assert max(len(line) for line in listed if not line.strip().startswith(("/", "?"))) <= 100
     shown = call("show", "ours", "--models", models).stdout
     assert "channels           BGR" in shown
     assert "not_validated      Imported" in shown
@@ -65,10 +73,55 @@ def test_what_is_imported_is_listed_shown_and_verified(
     again = call("import", detector[0], "--as", "ours", "--models", models)
     assert again.exit_code == 2
     assert "there is a model of that name" in again.output
+    path = models / "ours" / "card.json"
+    right = path.read_text()
+    for published, instead, says in (
+        ('"name": "resnet18-dcn"', '"name": "dla34"', "weights of another network"),
+        ('"name": "resnet18-dcn"', '"name": "vgg"', "unknown detector 'vgg'"),
+        ('"head_width": 64', '"head_width": 32', "size mismatch for hm.0.weight"),
+        ('"head_width": 64', '"head_width": -1', "cannot be built"),
+        ('"threshold": 0.05', '"threshold": null', "a detector's card states threshold"),
+    ):
+        assert published in right
+        path.write_text(right.replace(published, instead))
+        with pytest.raises(WeightsError, match=says):
+            check_model(ModelPaths(models / "ours"))
+    path.write_text(right)
     (models / "ours" / "weights.safetensors").write_bytes(b"torn")
-    broken = call("verify", "--models", models)
-    assert broken.exit_code == 1
-    assert broken.stdout.startswith("FAIL")
+    assert_only_ours_fails(call("verify", "--models", models), "damaged or not the card's")
+
+
+def assert_only_ours_fails(result: Result, says: str) -> None:
+    """In its own line, which tells what is wrong; those that ship are well."""
+    assert result.exit_code == 1, says
+    first, *others = result.stdout.splitlines()
+    assert first.startswith("FAIL  ")
+    assert "/ours: " in first
+    assert says in first
+    assert [line[:4] for line in others] == ["ok  "] * 3
+
+
+@pytest.mark.parametrize("task", ["classifier", "segmenter", "backbone"])
+def test_a_card_that_names_another_network_is_refused(task: str, tmp_path: Path) -> None:
+    """Right hash, and weights that the named network has no use for."""
+    card = read_card(find_model("segmenter", "segmenter", model_dirs()).card)
+    architecture = Architecture("deeplabv3plus", {"encoder_name": "resnet18"})
+    if task != "segmenter":
+        architecture = Architecture("resnet18")
+    wrong = replace(card, name="ours", task=task, architecture=architecture)  # type: ignore[arg-type]
+    wrong = replace(wrong, class_rule=ClassRule("argmax"), score_combination="detector")
+    save_model(tmp_path / "ours", {"conv1.weight": torch.zeros(64, 3, 7, 7)}, wrong)
+    assert_only_ours_fails(call("verify", "--models", tmp_path), "weights of another network")
+
+
+def test_a_backbone_is_verified(tmp_path: Path) -> None:
+    card = read_card(find_model("classifier", "classifier", model_dirs()).card)
+    network = ResNetFeatures("resnet18")
+    card = replace(card, name="mine", task="backbone", architecture=Architecture("resnet18"))
+    save_model(tmp_path / "mine", network.state_dict(), card)
+    result = call("verify", "--models", tmp_path)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("ok    backbone: mine@")
 
 
 def test_refusals_are_exit_status_2_and_say_what_to_do(

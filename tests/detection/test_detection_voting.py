@@ -10,7 +10,7 @@ import torch
 from gloinone.detection.ensemble import Ensemble
 from gloinone.detection.predict import DetectConfig, Detected, Detector, PlacedTile
 from gloinone.detection.views import TTA_VIEWS, View
-from gloinone.detection.voting import VoteConfig, vote
+from gloinone.detection.voting import VoteConfig, common_threshold, rescaled, vote
 from gloinone.geometry import circle_iou
 from gloinone.records import Window
 
@@ -91,6 +91,22 @@ def test_what_is_kept_has_no_doubles() -> None:
     assert found.tolist() == [[0, 0, 10, 0.9, 2]]
 
 
+def test_of_doubles_the_one_stays_whose_votes_weigh_more() -> None:
+    """Overlapping circles, just not one: by their mean score alone the other of each pair would stay."""
+    left, right = (0, 0, 10), (5.5, 0, 10)
+    assert NMS < circle_iou(circles((*left, 0)), circles((*right, 0)))[0, 0] < 0.5
+    for some, others, stays in (
+        ([0.95], [0.6, 0.6], right),  # one sure vote against two
+        ([0.9, 0.9], [0.8, 0.8, 0.8, 0.8], right),
+        ([0.8, 0.8, 0.8], [0.08, 0.08, 0.08, 0.08], left),  # many votes that say next to nothing
+        ([0.5, 0.5], [0.6, 0.6], right),  # as many votes: the surer ones
+    ):
+        voters = [circles((*left, score)) for score in some] + [circles((*right, s)) for s in others]
+        for turn in range(len(voters)):
+            (found,) = vote(voters[turn:] + voters[:turn], VoteConfig(), NMS)
+            np.testing.assert_allclose(found[:3], stays)
+
+
 def test_every_view_is_brought_back() -> None:
     height, width = 40, 60
     places = np.array([[50.5, 10.5, 3.0, 0.9], [2.5, 33.5, 2.0, 0.4]])
@@ -156,9 +172,51 @@ def test_detectors_and_their_views_vote_together() -> None:
     one = FixedDetector(0.5, circles((0, 0, 10, 0.4)), circles((0, 0, 10, 0.5), (90, 0, 10, 0.5)))
     other = FixedDetector(0.35, circles((0, 0, 10, 0.6)), circles())
     told: list[tuple[int, int]] = []
-    ensemble = Ensemble([one, other], VoteConfig())  # type: ignore[list-item]
+    ensemble = Ensemble([one, other], (0.3, 0.3), VoteConfig())  # type: ignore[list-item]
     found = ensemble.detect(ensemble.read(None, None), lambda *now: told.append(now))  # type: ignore[arg-type]
     assert found.circles.tolist() == [[0, 0, 10, pytest.approx(0.5), 3]]
     assert ensemble.max_iou == 0.35
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert set(found.unread) == {(0.0, 0.0, 1.0, 0.5), (0.0, 0.0, 1.0, 0.35)}
+
+
+def test_scores_are_brought_to_the_common_threshold() -> None:
+    scores = np.linspace(0, 1, 101)
+    shown = np.column_stack([np.zeros((101, 3)), scores])
+    for threshold, common in ((0.05, 0.155), (0.26, 0.155), (0.9, 0.5)):
+        shared = rescaled(shown, threshold, common)[:, 3]
+        assert (np.diff(shared) > 0).all()
+        assert (shared[0], shared[-1]) == (0, 1)
+        assert np.interp(threshold, scores, shared) == pytest.approx(common)
+        # as if the last bias of the network had been moved
+        logits = np.log(scores[1:-1] / (1 - scores[1:-1]))
+        moved = logits + np.log(common / (1 - common)) - np.log(threshold / (1 - threshold))
+        np.testing.assert_allclose(shared[1:-1], 1 / (1 + np.exp(-moved)))
+        np.testing.assert_array_equal(shown[:, 3], scores)
+    for threshold in (0.1, 0.26, 1 / 3, 0.0, 1.0):
+        for several in (1, 2, 3, 7):
+            assert rescaled(shown, threshold, common_threshold([threshold] * several)) is shown
+
+
+def test_detectors_of_very_different_thresholds_weigh_the_same() -> None:
+    """Two views of each: one detector's .06 is over its threshold, the other's .2 is not."""
+    over, under, both = (0.0, 0, 10), (100.0, 0, 10), (200.0, 0, 10)
+    low = FixedDetector(0.5, *[circles((*over, 0.06), (*both, 0.05))] * 2)
+    high = FixedDetector(0.5, *[circles((*under, 0.2), (both[0] + 2, 0, 10, 0.26))] * 2)
+    for pair, thresholds in (((low, high), (0.05, 0.26)), ((high, low), (0.26, 0.05))):
+        ensemble = Ensemble(pair, thresholds, VoteConfig())  # type: ignore[arg-type]
+        found = ensemble.detect(ensemble.read(None, None), lambda *_: None).circles  # type: ignore[arg-type]
+        assert ensemble.threshold == pytest.approx(0.155)
+        score = dict(zip(found[:, 0].round().tolist(), found[:, 3].tolist(), strict=True))
+        assert score.keys() == {0, 100, 201}  # what both see lies midway: neither weighs more
+        assert score[201] == pytest.approx(ensemble.threshold)
+        assert score[100] < ensemble.threshold < score[0]
+
+
+def test_one_detector_keeps_its_scores_to_the_digit() -> None:
+    rng = np.random.default_rng(4)
+    alone = np.column_stack([rng.uniform(0, 900, (50, 2)), np.full(50, 9.0), rng.random(50)])
+    ensemble = Ensemble([FixedDetector(0.35, alone)], (0.26,), VoteConfig())  # type: ignore[list-item]
+    found = ensemble.detect(ensemble.read(None, None), lambda *_: None).circles  # type: ignore[arg-type]
+    assert found[:, :4].tobytes() == alone.tobytes()
+    assert ensemble.threshold == 0.26

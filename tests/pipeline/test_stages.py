@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gloinone.errors import UsageError
+from gloinone.errors import UsageError, WeightsError
 from gloinone.pipeline.stages import Networks, StagesConfig
 from gloinone.weights.card import ModelCard, read_card
 from gloinone.weights.store import find_model, model_dirs, save_model
@@ -39,7 +39,15 @@ def test_the_order_of_the_detectors_is_nothing(models: Path) -> None:
     assert (first[:2], second[:2]) == ("a@", "b@")
     assert [task for task in one.cards if task.startswith("detector")] == ["detector", "detector 2"]
     assert one.min_score == pytest.approx(0.25)
+    assert dict(zip(("a", "b"), one.thresholds, strict=True)) == {"a": 0.1, "b": 0.4}
     assert networks(models, "a", "b", min_score=0.3).min_score == 0.3
+
+
+def test_a_detector_without_a_threshold_is_named(models: Path) -> None:
+    card = models / "b" / "card.json"
+    card.write_text(card.read_text().replace('"threshold": 0.4', '"threshold": null'))
+    with pytest.raises(WeightsError, match="card b: a detector's card states threshold"):
+        _ = networks(models, "a", "b").min_score
 
 
 def test_one_detector_is_recorded_as_ever(models: Path) -> None:

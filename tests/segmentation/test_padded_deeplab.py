@@ -11,7 +11,9 @@ from torch import Tensor
 from torchvision.models.segmentation import deeplabv3_resnet101
 
 from gloinone.errors import WeightsError
+from gloinone.learning.backbones import Normalise
 from gloinone.segmentation.build import build_network, build_segmenter
+from gloinone.segmentation.padded_deeplab import PaddedDeepLab
 from gloinone.segmentation.published import LAYOUTS, deeplab_card
 from gloinone.weights.card import Architecture
 from gloinone.weights.published import ImportOptions, fitted
@@ -58,6 +60,31 @@ def test_the_mask_is_the_likelier_class_of_the_padded_and_enlarged_crop(theirs: 
     state["classifier.4.bias"] = state["classifier.4.bias"] - torch.tensor([0.0, float(middle)])
     found = next(build_segmenter(card, state, CPU).probabilities([crop]))
     assert ((found >= 0.5) == mask).mean() > 0.95
+
+
+def test_the_network_is_shown_what_opencv_would_prepare() -> None:
+    """To the border: edges repeated, then enlarged. The crop changes towards its edges, so paddings differ."""
+    shown: list[Tensor] = []
+
+    class Caught(torch.nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            shown.append(x)
+            return {"out": torch.zeros(1, 2048, 16, 16)}
+
+    network = PaddedDeepLab(Normalise((0, 0, 0), (255, 255, 255)), 16, 128).eval()
+    network.backbone = Caught()
+    rows, columns = np.mgrid[:64, :64]
+    crop = np.stack([rows * 3, columns * 3, 255 - rows - columns], 2).astype(np.uint8)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(crop).permute(2, 0, 1)[None])
+    padded = np.pad(crop, ((16, 16), (16, 16), (0, 0)), mode="edge")
+    theirs = cv2.resize(padded, (128, 128), interpolation=cv2.INTER_CUBIC)
+    ours = (shown[0][0] * 255).permute(1, 2, 0).numpy()
+    assert np.abs(ours - theirs).max() <= 1.01  # of 255: OpenCV rounds its kernel
+    for other in ("reflect", "symmetric", "constant"):
+        elsewise = np.pad(crop, ((16, 16), (16, 16), (0, 0)), mode=other)  # type: ignore[call-overload]
+        assert np.abs(cv2.resize(elsewise, (128, 128), interpolation=cv2.INTER_CUBIC) - ours).max() > 20
+    assert logits.shape == (1, 1, 64, 64)
 
 
 def test_a_card_without_its_convention_is_refused() -> None:
