@@ -18,8 +18,8 @@ from gloinone.cli.evaluate_options import FOLDER, publish_run, run_options
 def command(out: Path, truth: Path, **options: Any) -> None:
     """Score OUT, a finished run, against the outlines in TRUTH: the whole job.
 
-    Error of the count and of the percentage sclerosed, by slide; and all that evaluate detection, classification and
-    segmentation say, as far as the truth knows it.
+    Error of the count and of the percentage sclerosed, by slide; all that evaluate detection, classification and
+    segmentation say, as far as the truth knows it; and whether flagged glomeruli are wrong more often.
     """
     from gloinone.evaluation.whole_job import evaluate_run
 

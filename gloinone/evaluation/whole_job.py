@@ -10,6 +10,7 @@ from gloinone.evaluation.classification import evaluate_classification
 from gloinone.evaluation.detection import evaluate_detection, found_truth
 from gloinone.evaluation.named import named_of_run
 from gloinone.evaluation.plots import draw_pairs
+from gloinone.evaluation.risk import evaluate_risk
 from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
 from gloinone.evaluation.segmentation import evaluate_segmentation, outlines_of_run
 from gloinone.evaluation.tables import NAN, Cell, Evaluation, Table, score_table, scored
@@ -149,12 +150,13 @@ def _plots(slides: Sequence[SlideCounts]) -> dict[str, Callable[[], bytes]]:
 
 
 def evaluate_run(run: ScoredRun, unlabelled: bool = False) -> Evaluation:
-    """Counts, circles, classes and outlines; what the truth does not know is noted, and no error."""
+    """Counts, circles, classes, outlines and doubts; what the truth does not know is noted, and no error."""
     parts = [evaluate_counts(run), evaluate_detection(run, unlabelled)]
     notes = [*parts[1].notes, *parts[0].notes]
     steps: tuple[tuple[str, Callable[[], Evaluation]], ...] = (
         ("classes", lambda: evaluate_classification(named_of_run(run))),
         ("outlines", lambda: evaluate_segmentation(outlines_of_run(run))),
+        ("doubts", lambda: evaluate_risk(run)),
     )
     for what, step in steps:
         try:

@@ -29,6 +29,8 @@ class Found:
     label: str = "normal"
     id: str = ""
     radius: float = RADIUS
+    doubt: float | None = None
+    flags: str = ""
 
 
 def write_truth(
@@ -75,7 +77,8 @@ def write_run(
             rows.append(make_row(CIRCLES, values | {"glomerulus": found.id}))
             if found.id:
                 mask = f"slides/{name}/masks/{found.id}.png"
-                glomeruli.append(make_row(GLOMERULI, values | {"id": found.id, "mpp": 1.0, "mask": mask}))
+                own = {"id": found.id, "mpp": 1.0, "mask": mask, "doubt": found.doubt, "flags": found.flags}
+                glomeruli.append(make_row(GLOMERULI, values | own))
                 _write_mask(out / mask, found)
         (folder / "circles.csv").write_bytes(csv_bytes(CIRCLES, rows))
         (folder / "glomeruli.csv").write_bytes(csv_bytes(GLOMERULI, glomeruli))
