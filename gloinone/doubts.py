@@ -13,6 +13,7 @@ LIMITS = {
     "stain_distance": 15.0,
     "nuclei_um": 0.6,
     "near_cut": 0.9,
+    "votes_missing": 0.5,
 }
 """From here on a number is a flag. Of nuclei_um: the octaves between it and the usual."""
 
@@ -23,6 +24,7 @@ WORDS = {
     "stain_distance": "stain",
     "nuclei_um": "mpp",
     "near_cut": "near the cut",
+    "votes_missing": "few votes",
 }
 """What the flags are called."""
 
@@ -43,6 +45,8 @@ class Doubts:
     """Slides only."""
     near_cut: float | None = None
     """Glomeruli only: 1 on the border between two answers, 0 as far from it as can be."""
+    votes_missing: float | None = None
+    """Glomeruli only: 0..1 of the detectors or views, that did not find it; None where there is but one."""
 
     @property
     def ratios(self) -> dict[str, float]:

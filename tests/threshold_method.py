@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class ThresholdMethod:
 
     min_score: float = FIRST
     keep_nonglomerular: bool = False
+    voters: int = 1
     seen: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=lambda: {"detector": "fake@0123456789ab"})
     cards: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -60,13 +62,14 @@ class ThresholdMethod:
     def load(self) -> Callable[[Slide], Begun]:
         stages = Stages(
             Reading,
-            _detect,
+            partial(_detect, self.voters),
             _classify,
             _segment,
             ClassRule(),
             "product",
             self.min_score,
             self.keep_nonglomerular,
+            voters=self.voters,
         )
 
         def job(slide: Slide) -> Begun:
@@ -99,10 +102,11 @@ def comparable(out: Path) -> dict[str, bytes]:
     return files
 
 
-def _detect(reading: Reading, on_tile: Callable[[int, int], None]) -> Found:
+def _detect(voters: int, reading: Reading, on_tile: Callable[[int, int], None]) -> Found:
     random = np.random.default_rng(len(reading.slide.info.name))
     place = random.uniform(5, 500, (CIRCLES, 2))  # some are cut by the border of the slide
-    return Found(np.column_stack([place, random.uniform(15, 40, CIRCLES), random.uniform(0.1, 1, CIRCLES)]))
+    columns = [place, random.uniform(15, 40, CIRCLES), random.uniform(0.1, 1, CIRCLES)]
+    return Found(np.column_stack([*columns, 1 + np.arange(CIRCLES) % voters]))
 
 
 def _classify(crops: Sequence[Crop]) -> NDArray[np.float64]:

@@ -48,5 +48,11 @@ GLOMERULUS_DOUBTS: tuple[Column, ...] = (
         "how near score, p_nonglomerular or the sclerosed share are to their cut; 1: on it",
     ),
     *_SUM,
+    float_column(
+        "votes_missing",
+        "0..1",
+        4,
+        "share of the detectors or views that did not find the circle; empty where there is but one",
+    ),
 )
 """Last in glomeruli.csv."""

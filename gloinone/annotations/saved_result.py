@@ -29,7 +29,7 @@ class SavedOutline:
     outline: Outline
     at_edge: bool
     doubts: Doubts
-    """But for near_cut, which follows from the threshold."""
+    """But for what follows from the candidate and the threshold: near_cut, votes_missing."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> byt
             {
                 "candidate": place,
                 "at_edge": g.at_edge,
-                "doubts": asdict(replace(g.doubts, near_cut=None)),
+                "doubts": asdict(replace(g.doubts, near_cut=None, votes_missing=None)),
                 "source": g.outline.source,
                 "flagged": g.outline.flagged,
                 "ring": g.outline.ring.tolist(),

@@ -102,7 +102,7 @@ def glomerulus_rows(
             "core": cores.get(g.piece, (None, None))[0],
             "level": cores.get(g.piece, (None, None))[1],
             "glomerulus_track": g.track,
-            **_doubt_values(g.doubts, ("near_cut",)),
+            **_doubt_values(g.doubts, ("near_cut", "votes_missing")),
         }
         rows.append(make_row(GLOMERULI, values))
     return rows

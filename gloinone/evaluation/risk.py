@@ -1,6 +1,6 @@
 """Whether what a run doubts is wrong more often: risk against coverage (El-Yaniv and Wiener 2010), and by flag."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,12 @@ from gloinone.annotations.csv_text import numbers
 from gloinone.errors import UsageError
 from gloinone.evaluation.detection import found_truth
 from gloinone.evaluation.plots import Line, draw_lines
-from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
+from gloinone.evaluation.run_output import Row, ScoredRun, ScoredSlide
 from gloinone.evaluation.tables import NAN, Cell, Evaluation, Score, Table, score_table, scored
 from gloinone.labels import GLOMERULUS, NORMAL
 from gloinone.metrics import Floats
 
-RANKED_BY = ("doubt", "near_cut", "blur_um", "pen_share", "fold_share")
+RANKED_BY = ("doubt", "near_cut", "blur_um", "pen_share", "fold_share", "votes_missing")
 """Columns of glomeruli.csv; by the first of them a reader sorts."""
 
 
@@ -23,44 +23,46 @@ RANKED_BY = ("doubt", "near_cut", "blur_um", "pen_share", "fold_share")
 class Doubted:
     """N rows of glomeruli.csv that are right or wrong by the truth."""
 
+    rows: Sequence[Row]
     wrong: NDArray[np.bool_]
     """(N,) no glomerulus of the truth, or one of another state: normal or sclerosed."""
-    flagged: NDArray[np.bool_]
-    """(N,)."""
-    ranks: dict[str, Floats]
-    """(N,) of each of RANKED_BY; what is not known is not doubted: 0."""
     groups: tuple[str, ...]
     """Patient."""
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """(N,)."""
+        return np.array([bool(row["flags"]) for row in self.rows], np.bool_)
+
+    def rank(self, name: str) -> Floats:
+        """(N,) one of RANKED_BY; what is not known is not doubted: 0."""
+        return np.nan_to_num(numbers(self.rows, name), nan=0.0)
+
 
 def doubted_of_run(run: ScoredRun) -> Doubted:
     """The kept glomeruli of all slides but those in ignored places. Raises UsageError where there are none."""
+    rows: list[Row] = []
     wrong: list[bool] = []
-    flagged: list[bool] = []
-    ranks: dict[str, list[Floats]] = {name: [] for name in RANKED_BY}
     owners: list[ScoredSlide] = []
     stateless = 0
     for slide in run.slides:
-        rows = {str(row["id"]): row for row in slide.glomeruli}
+        by_id = {str(row["id"]): row for row in slide.glomeruli}
         order, truth, counts = found_truth(slide)
-        own = [rows[str(slide.kept[i]["glomerulus"])] for i in order[counts]]
-        for row, found in zip(own, truth[counts], strict=True):
+        for place, found in zip(order[counts], truth[counts], strict=True):
+            row = by_id[str(slide.kept[place]["glomerulus"])]
             label = slide.truth.glomeruli[found].label if found >= 0 else ""
             stateless += label == GLOMERULUS
+            rows.append(row)
             wrong.append(not label or _other_state(str(row["class"]), label))
-            flagged.append(bool(row["flags"]))
-        for name, values in ranks.items():
-            values.append(np.nan_to_num(numbers(own, name), nan=0.0))
-        owners += [slide] * len(own)
+            owners.append(slide)
     if not owners:
         raise UsageError("no glomerulus that is right or wrong")
-    unknown = f"{stateless} of {len(owners)} glomeruli have no state in the truth: found is right, whatever their class"
+    unknown = f"{stateless} of {len(rows)} glomeruli have no state in the truth: found is right, whatever their class"
     return Doubted(
+        rows,
         np.array(wrong, np.bool_),
-        np.array(flagged, np.bool_),
-        {name: np.concatenate(values) for name, values in ranks.items()},
         tuple(slide.group for slide in owners),
         tuple(slide.source for slide in owners),
         (f"risk: {unknown}",) if stateless else (),
@@ -108,7 +110,8 @@ def risk_scores(doubted: Doubted) -> list[Score]:
             wrong[i], wrong[i].astype(np.float64)
         ),
     }
-    for name, rank in doubted.ranks.items():
+    for name in RANKED_BY:
+        rank = doubted.rank(name)
         measures[f"area under risk and coverage, by {name}"] = (
             lambda i, r=rank: area_under_risk(wrong[i], r[i])  # type: ignore[misc]
         )
@@ -116,7 +119,7 @@ def risk_scores(doubted: Doubted) -> list[Score]:
 
 
 def _row(doubted: Doubted, own: NDArray[np.bool_]) -> tuple[Cell, ...]:
-    wrong, flagged, rank = doubted.wrong[own], doubted.flagged[own], doubted.ranks[RANKED_BY[0]][own]
+    wrong, flagged, rank = doubted.wrong[own], doubted.flagged[own], doubted.rank(RANKED_BY[0])[own]
     return (
         len(wrong),
         float(wrong.mean()),
@@ -132,7 +135,7 @@ def evaluate_risk(run: ScoredRun) -> Evaluation:
     doubted = doubted_of_run(run)
     sources = np.array(doubted.sources)
     rows = [(str(name), *_row(doubted, sources == name)) for name in sorted(set(sources))]
-    curves = {f"by {name}": risk_curve(doubted.wrong, doubted.ranks[name]) for name in RANKED_BY[:2]}
+    curves = {f"by {name}": risk_curve(doubted.wrong, doubted.rank(name)) for name in RANKED_BY[:2]}
     curves["random order"] = np.full(len(sources), doubted.wrong.mean())
     kept = np.arange(1, len(sources) + 1) / len(sources)
     return Evaluation(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -82,16 +82,30 @@ def doubts_of_slide(samples: TissueSamples, covered: Covered) -> Doubts:
     )
 
 
-def doubts_of_glomerulus(candidate: Candidate, crop: Crop, covered: Covered, near_cut: float) -> Doubts:
-    """Of one glomerulus."""
+def doubts_of_glomerulus(candidate: Candidate, crop: Crop, covered: Covered) -> Doubts:
+    """What its picture says against one glomerulus; `with_answers` adds the rest."""
     ratio = sharpness(crop.pixels, covered.mpp * crop.window.downsample)
     pen_share, fold_share = covered.shares(candidate)
     return Doubts(
-        blur_um=None if ratio is None else blur_um(ratio),
-        pen_share=pen_share,
-        fold_share=fold_share,
-        near_cut=near_cut,
+        blur_um=None if ratio is None else blur_um(ratio), pen_share=pen_share, fold_share=fold_share
     )
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What the networks' answers about a candidate are held against."""
+
+    min_score: float
+    rule: ClassRule
+    voters: int = 1
+    """Detectors, each as often as it has views."""
+
+
+def with_answers(doubts: Doubts, candidate: Candidate, cuts: Cuts) -> Doubts:
+    """With what the networks' own answers say against a glomerulus."""
+    missing = None if cuts.voters == 1 else 1 - candidate.detection.votes / cuts.voters
+    near_cut = nearness(candidate, cuts.min_score, cuts.rule)
+    return replace(doubts, near_cut=near_cut, votes_missing=missing)
 
 
 def nearness(candidate: Candidate, min_score: float, rule: ClassRule) -> float:

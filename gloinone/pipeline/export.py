@@ -22,7 +22,7 @@ from gloinone.pipeline.further_formats import Format, check_dicom_writer, dicom_
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, Means, Shield, put_in_place
+from gloinone.pipeline.one_slide import Account, Means, Shield, describe, put_in_place
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
 from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
@@ -125,7 +125,7 @@ def export(
             progress.end(name, "failed", said)
         else:
             exported.slides.append(name)
-            progress.end(name, state.status, state.reason)
+            progress.end(name, state.status, state.reason or describe(state))
     if exported.slides:
         write_export_record(config.out, started, config.changed({}))
     merge(config.out)

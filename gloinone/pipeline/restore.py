@@ -12,8 +12,7 @@ from gloinone.annotations.columns import CIRCLES
 from gloinone.annotations.csv_text import read_table
 from gloinone.annotations.saved_result import SavedResult, read_saved_result
 from gloinone.errors import AnnotationError
-from gloinone.labels import ClassRule
-from gloinone.pipeline.distrust import nearness
+from gloinone.pipeline.distrust import Cuts, with_answers
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.run_slide import is_kept, on_pieces
 from gloinone.pipeline.save import CIRCLES_CSV, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
@@ -40,15 +39,15 @@ class Restored:
     def result(self, kept: Sequence[int], min_score: float) -> SlideResult:
         """As a run gives it that keeps these at that threshold.
 
-        A circle that the segmenter never saw is its own outline, and all that is known to doubt of it is how near
-        it is to a cut.
+        A circle that the segmenter never saw is its own outline, and only the networks' answers can be doubted.
         """
         saved, outlined = self.saved, self.earlier.outlined
         numbered = (
             replace(outlined[place], number=number) if place in outlined else _stand_in(saved, place, number)
             for number, place in enumerate(kept, start=1)
         )
-        glomeruli = tuple(_near_cut(g, min_score, saved.rule) for g in numbered)
+        cuts = Cuts(min_score, saved.rule, saved.voters)
+        glomeruli = tuple(replace(g, doubts=with_answers(g.doubts, g.candidate, cuts)) for g in numbered)
         placed = on_pieces(glomeruli, self.overview, saved.info)
         return SlideResult(
             info=saved.info,
@@ -108,12 +107,6 @@ def _outlined(folder: Path, saved: SavedResult) -> Mapping[int, Glomerulus]:
         # neither the scanner's own border nor pens and folds of the overview are in the crop
         found[place] = replace(measured, at_edge=known.at_edge, doubts=known.doubts)
     return found
-
-
-def _near_cut(glomerulus: Glomerulus, min_score: float, rule: ClassRule) -> Glomerulus:
-    """With how near it is to another answer at that threshold."""
-    near_cut = nearness(glomerulus.candidate, min_score, rule)
-    return replace(glomerulus, doubts=replace(glomerulus.doubts, near_cut=near_cut))
 
 
 def _stand_in(saved: SavedResult, place: int, number: int) -> Glomerulus:

@@ -14,10 +14,11 @@ from gloinone.doubts import Doubts
 from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
 from gloinone.pipeline.distrust import (
     Covered,
+    Cuts,
     doubts_of_glomerulus,
     doubts_of_slide,
     find_covered,
-    nearness,
+    with_answers,
 )
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
@@ -246,8 +247,8 @@ def _measure(
 
 
 def _doubts(candidate: Candidate, crop: Crop, covered: Covered, stages: Stages) -> Doubts:
-    near_cut = nearness(candidate, stages.min_score, stages.rule)
-    return doubts_of_glomerulus(candidate, crop, covered, near_cut)
+    cuts = Cuts(stages.min_score, stages.rule, stages.voters)
+    return with_answers(doubts_of_glomerulus(candidate, crop, covered), candidate, cuts)
 
 
 def _picture(slide: Slide, overview: Overview) -> Crop | None:

@@ -49,7 +49,7 @@ def test_headers_are_those_that_users_were_promised():
         "p_disappearing, p_nonglomerular, p_sclerosed, subtype_validated, diameter_um, area_um2, perimeter_um, "
         "circularity, at_edge, outline, mpp, crop_x, crop_y, crop_width, crop_height, crop_mpp, crop, mask, "
         "outline_flagged, votes, piece, core, level, glomerulus_track, patient, stain, blur_um, pen_share, "
-        "fold_share, near_cut, doubt, flags"
+        "fold_share, near_cut, doubt, flags, votes_missing"
     )
     assert names(CIRCLES) == (
         "slide, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, p_disappearing, "

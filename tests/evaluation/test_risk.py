@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> ScoredRun:
 
 def test_what_is_wrong_and_flagged(run: ScoredRun) -> None:
     doubted = doubted_of_run(run)
-    by_doubt = sorted(zip(doubted.ranks["doubt"], doubted.wrong, doubted.flagged, strict=True))
+    by_doubt = sorted(zip(doubted.rank("doubt"), doubted.wrong, doubted.flagged, strict=True))
     assert [(float(d), bool(w), bool(f)) for d, w, f in by_doubt] == [
         (0.2, False, False),
         (0.3, False, False),

@@ -10,6 +10,7 @@ from gloinone.doubts import LIMITS, USUAL_NUCLEI_UM, Doubts
 from gloinone.labels import ClassRule
 from gloinone.pipeline import distrust
 from gloinone.pipeline.distrust import (
+    Cuts,
     doubts_of_glomerulus,
     doubts_of_slide,
     find_covered,
@@ -17,6 +18,7 @@ from gloinone.pipeline.distrust import (
     stain_directions,
     stain_distance,
     training_stains,
+    with_answers,
 )
 from gloinone.records import Candidate, Crop, Detection, Mask, Overview, Pixels, Window
 from gloinone.slide.sampling import Read
@@ -141,7 +143,7 @@ def of_circle(covered: distrust.Covered, x: float, y: float) -> Doubts:
     candidate = Candidate(
         Detection(cx, cy, radius, 0.9), (0.9, 0.04, 0.03, 0.02, 0.01), 0.9, "normal", window
     )
-    return doubts_of_glomerulus(candidate, Crop(window, SHARP[0][:256, :256]), covered, 0.0)
+    return doubts_of_glomerulus(candidate, Crop(window, SHARP[0][:256, :256]), covered)
 
 
 def test_nearness_to_a_cut() -> None:
@@ -157,6 +159,28 @@ def test_nearness_to_a_cut() -> None:
     assert near((0.6, 0.4, 0, 0, 0), 1.0, rule) == pytest.approx(0.8)
     assert near((0.19, 0, 0, 0, 0.81), 1.0, rule) == pytest.approx(0.9)  # 0.09 of 0.9 below the cut
     assert near((0.4, 0.35, 0.25, 0, 0), 1.0, ClassRule("argmax")) == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(
+    ("votes", "voters", "missing", "flags"),
+    [
+        (1, 1, None, ()),
+        (4, 4, 0.0, ()),
+        (3, 4, 0.25, ()),
+        (2, 4, 0.5, ("few votes",)),
+        (1, 2, 0.5, ("few votes",)),
+    ],
+)
+def test_what_few_voters_saw_is_flagged(
+    votes: int, voters: int, missing: float | None, flags: tuple[str, ...]
+) -> None:
+    sure = Candidate(
+        Detection(0, 0, 10, 1.0, votes), (1, 0, 0, 0, 0), 1.0, "normal", Window(0, 0, 1, 1, 1, 1)
+    )
+    found = with_answers(Doubts(fold_share=0.01), sure, Cuts(0.3, ClassRule(), voters))
+    assert found.votes_missing == missing
+    assert found.flags == flags
+    assert (found.near_cut, found.fold_share) == (0, 0.01)
 
 
 def test_doubt_is_the_largest_ratio_and_flags_lead_with_it() -> None:

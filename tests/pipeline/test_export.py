@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from folder_fakes import read_rows, tree
+from folder_fakes import config_for, read_rows, tree
 from threshold_method import FIRST, ThresholdMethod, comparable, run_at
 
 from gloinone.annotations.geojson import read_geojson
@@ -15,6 +15,8 @@ from gloinone.labels import NONGLOMERULAR
 from gloinone.pipeline.claims import Claims
 from gloinone.pipeline.export import ExportConfig, Exported, export
 from gloinone.pipeline.layout import CLAIMS, slide_place
+from gloinone.pipeline.progress import Silent
+from gloinone.pipeline.run_folder import run_folder
 from gloinone.pipeline.save import SaveOptions
 from gloinone.pipeline.state import read_state
 
@@ -86,6 +88,35 @@ def test_with_the_nonglomerular_it_is_a_fresh_run_where_they_were_outlined(
     assert list(all_kept.rglob("crops/circle-*.png"))
     exported(all_kept, keep_nonglomerular=True)
     assert comparable(all_kept) == before
+
+
+def test_missing_votes_are_known_of_every_circle(slides_once: Path, tmp_path: Path) -> None:
+    """Of those that the segmenter saw, as a fresh run says; and of those whose circle stands in."""
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    run_at(slides_once, out, ThresholdMethod(voters=4))
+    run_at(slides_once, fresh, ThresholdMethod(0.5, voters=4))
+    exported(out, min_score=0.05)
+    rows = read_rows(out / "glomeruli.csv")
+    assert {row["votes_missing"] for row in rows} == {0, 0.25, 0.5, 0.75}
+    assert all(row["votes_missing"] == 1 - int(str(row["votes"])) / 4 for row in rows)
+    assert all(("few votes" in str(row["flags"])) == (int(str(row["votes"])) <= 2) for row in rows)
+    exported(out, min_score=0.5)
+    assert comparable(out) == comparable(fresh)
+
+
+def test_a_slide_is_told_as_a_run_tells_it(slides_once: Path, tmp_path: Path) -> None:
+    class Told(Silent):
+        def __init__(self) -> None:
+            self.said: list[tuple[str, str, str]] = []
+
+        def end(self, name: str, status: str, text: str) -> None:
+            self.said.append((name, status, text))
+
+    of_run, of_export, out = Told(), Told(), tmp_path / "out"
+    run_folder(config_for(slides_once, out), ThresholdMethod(), of_run)
+    export(ExportConfig(out), of_export)
+    assert sorted(of_export.said) == sorted(of_run.said)
+    assert "glomeruli" in of_export.said[0][2]
 
 
 def test_nothing_is_given_up_on_the_way_up_and_down(first: Path, out: Path) -> None:
