@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.annotations.csv_text import numbers
+from gloinone.doubts import WORDS
 from gloinone.errors import UsageError
 from gloinone.evaluation.detection import found_truth
 from gloinone.evaluation.plots import Line, draw_lines
@@ -31,10 +32,9 @@ class Doubted:
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def flagged(self) -> NDArray[np.bool_]:
-        """(N,)."""
-        return np.array([bool(row["flags"]) for row in self.rows], np.bool_)
+    def flagged(self, word: str = "") -> NDArray[np.bool_]:
+        """(N,) whether by that flag, or by any."""
+        return np.array([bool(row["flags"]) and word in str(row["flags"]) for row in self.rows], np.bool_)
 
     def rank(self, name: str) -> Floats:
         """(N,) one of RANKED_BY; what is not known is not doubted: 0."""
@@ -98,7 +98,7 @@ def share(wrong: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
 
 def risk_scores(doubted: Doubted) -> list[Score]:
     """Each with its interval over patients."""
-    wrong, flagged = doubted.wrong, doubted.flagged
+    wrong, flagged = doubted.wrong, doubted.flagged()
     measures: dict[str, Callable[[NDArray[np.intp]], float]] = {
         "wrong, of all": lambda i: float(wrong[i].mean()),
         "flagged, of all": lambda i: float(flagged[i].mean()),
@@ -119,7 +119,7 @@ def risk_scores(doubted: Doubted) -> list[Score]:
 
 
 def _row(doubted: Doubted, own: NDArray[np.bool_]) -> tuple[Cell, ...]:
-    wrong, flagged, rank = doubted.wrong[own], doubted.flagged[own], doubted.rank(RANKED_BY[0])[own]
+    wrong, flagged, rank = doubted.wrong[own], doubted.flagged()[own], doubted.rank(RANKED_BY[0])[own]
     return (
         len(wrong),
         float(wrong.mean()),
@@ -134,7 +134,11 @@ def evaluate_risk(run: ScoredRun) -> Evaluation:
     """Are the flagged ones wrong more often, and how few are wrong among those that are least in doubt."""
     doubted = doubted_of_run(run)
     sources = np.array(doubted.sources)
-    rows = [(str(name), *_row(doubted, sources == name)) for name in sorted(set(sources))]
+    by_source = [(str(name), *_row(doubted, sources == name)) for name in sorted(set(sources))]
+    flagged = {word: doubted.flagged(word) for word in WORDS.values()}
+    by_flag = [
+        (word, int(own.sum()), share(doubted.wrong, own)) for word, own in flagged.items() if own.any()
+    ]
     curves = {f"by {name}": risk_curve(doubted.wrong, doubted.rank(name)) for name in RANKED_BY[:2]}
     curves["random order"] = np.full(len(sources), doubted.wrong.mean())
     kept = np.arange(1, len(sources) + 1) / len(sources)
@@ -161,8 +165,9 @@ def evaluate_risk(run: ScoredRun) -> Evaluation:
                     ),
                     "area by doubt",
                 ),
-                tuple(rows),
+                tuple(by_source),
             ),
+            Table("risk_flags", "Doubt by flag", ("flag", "glomeruli", "wrong"), tuple(by_flag)),
             Table(
                 "risk_coverage",
                 "Share wrong of the least doubted",

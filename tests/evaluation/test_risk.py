@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> ScoredRun:
 
 def test_what_is_wrong_and_flagged(run: ScoredRun) -> None:
     doubted = doubted_of_run(run)
-    by_doubt = sorted(zip(doubted.rank("doubt"), doubted.wrong, doubted.flagged, strict=True))
+    by_doubt = sorted(zip(doubted.rank("doubt"), doubted.wrong, doubted.flagged(), strict=True))
     assert [(float(d), bool(w), bool(f)) for d, w, f in by_doubt] == [
         (0.2, False, False),
         (0.3, False, False),
@@ -72,7 +72,7 @@ def test_what_is_wrong_and_flagged(run: ScoredRun) -> None:
 
 def test_the_tables(run: ScoredRun) -> None:
     evaluation = evaluate_risk(run)
-    scores, sources, curve = evaluation.tables
+    scores, sources, flags, curve = evaluation.tables
     values = {str(row[0]): row[1] for row in scores.rows}
     assert values["wrong, of all"] == 0.5
     assert values["wrong, of the flagged"] == pytest.approx(2 / 3)
@@ -84,6 +84,7 @@ def test_the_tables(run: ScoredRun) -> None:
     # none of the other numbers is known of any
     assert values["area under risk and coverage, by blur_um"] == pytest.approx(0.5)
     assert sources.rows[0][1:4] == (6, 0.5, 3)
+    assert flags.rows == (("blur", 1, 1.0), ("pen", 1, 1.0), ("near the cut", 1, 0.0))
     rows = list(csv.reader(io.StringIO(curve.csv_bytes().decode())))
     assert rows[0] == ["share kept", "by doubt", "by near_cut", "random order"]
     assert [row[1] for row in rows[1:]] == ["0", "0", "0.333333", "0.25", "0.4", "0.5"]
