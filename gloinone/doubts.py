@@ -14,6 +14,7 @@ LIMITS = {
     "nuclei_um": 0.6,
     "near_cut": 0.9,
     "votes_missing": 0.5,
+    "feature_distance": 1.0,
 }
 """From here on a number is a flag. Of nuclei_um: the octaves between it and the usual."""
 
@@ -25,6 +26,7 @@ WORDS = {
     "nuclei_um": "mpp",
     "near_cut": "near the cut",
     "votes_missing": "few votes",
+    "feature_distance": "unlike training",
 }
 """What the flags are called."""
 
@@ -47,6 +49,8 @@ class Doubts:
     """Glomeruli only: 1 on the border between two answers, 0 as far from it as can be."""
     votes_missing: float | None = None
     """Glomeruli only: 0..1 of the detectors or views, that did not find it; None where there is but one."""
+    feature_distance: float | None = None
+    """Slides only: from the classifier's training slides, in its own features, over the limit on its card."""
 
     @property
     def ratios(self) -> dict[str, float]:

@@ -36,6 +36,13 @@ SLIDE_DOUBTS: tuple[Column, ...] = (
     ),
     count_column("n_flagged", "glomeruli with a flag of their own"),
     *_SUM,
+    float_column(
+        "feature_distance",
+        "-",
+        3,
+        "how unlike the classifier's training slides its circles look to the classifier, over the limit on its card; "
+        "empty for under 5 circles, and where the card states no limit",
+    ),
 )
 """Last in summary.csv."""
 

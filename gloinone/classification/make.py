@@ -1,6 +1,6 @@
 """From patches to a classifier that can be shipped: train, calibrate and measure on patients left out, card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,16 +27,20 @@ from gloinone.learning.device import pick_device
 from gloinone.learning.patch_training import MEAN, STD, PatchSet, as_detected, by_source
 from gloinone.learning.patches import Patches, cut_pixels
 from gloinone.learning.training import MakeOptions, train
+from gloinone.records import Pixels
 from gloinone.slide.crops import CONTEXT_UM, CROP_PX
 from gloinone.weights.card import Architecture, Measured, ModelCard
+from gloinone.weights.features import fit_features, save_features
 from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
-from gloinone.weights.store import save_model
+from gloinone.weights.store import ModelPaths, save_model
 
 NOT_VALIDATED = (
     "No pathologist has validated these weights.",
     "The kind of sclerosis (obsolescent, solidified, disappearing) rests on the labels counted under training data; it "
     "has been compared with no pathologist's reading.",
 )
+FEATURE_CROPS = 12
+"""Of a slide; its mean moves little with more."""
 BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
 Say = Callable[[str], None]
 
@@ -83,7 +87,11 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     rows += measure(logits_of(classifier, parts.test), parts.test, card, "test patients")
     for row in rows:
         say(f"{row.on}: {row.what} {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
-    card = save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
+    known = fit_features(*(slide_features(classifier, part) for part in (parts.train, parts.validation)))
+    card = replace(card, measured=tuple(rows), feature_limit=known.limit if known else None)
+    card = save_model(config.out, trained.state_dict(), card)
+    if known:
+        save_features(ModelPaths(config.out), known, card)
     tell_comparison(against_shipped(classifier, parts, device), config.out, say)
     return card
 
@@ -96,11 +104,28 @@ def two_classes(patches: Patches) -> Patches:
 
 
 def logits_of(classifier: Classifier, patches: Patches) -> NDArray[np.float64]:
-    """(N, 5) of each patch, framed as if a detector had found it; the same every time."""
-    crops = [
-        cut_pixels(patches.pixels[i], as_detected(patches, i, CROP_PX), CROP_PX) for i in range(len(patches))
+    """(N, 5) of each patch."""
+    return classifier.logits(detected_crops(patches, range(len(patches))))
+
+
+def detected_crops(patches: Patches, numbers: Iterable[int]) -> list[Pixels]:
+    """Of these patches, framed as if a detector had found each; the same every time."""
+    return [cut_pixels(patches.pixels[i], as_detected(patches, i, CROP_PX), CROP_PX) for i in numbers]
+
+
+def slide_features(classifier: Classifier, patches: Patches) -> list[NDArray[np.float64]]:
+    """The first features of some patches of each slide."""
+    return [
+        classifier.logits_and_features(detected_crops(patches, own))[1] for own in some_of_each_slide(patches)
     ]
-    return classifier.logits(crops)
+
+
+def some_of_each_slide(patches: Patches) -> Iterator[NDArray[np.intp]]:
+    """Numbers of up to FEATURE_CROPS patches of each slide, from all over it."""
+    slides = np.array(patches.slides)
+    for name in dict.fromkeys(patches.slides):
+        own = np.flatnonzero(slides == name)
+        yield own[:: -(-len(own) // FEATURE_CROPS)]
 
 
 def validation_scores(logits: NDArray[np.float64], patches: Patches) -> dict[str, float]:

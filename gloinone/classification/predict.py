@@ -1,7 +1,9 @@
 """Crops in, five probabilities each out."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from gloinone.learning.fit import fit_picture
 from gloinone.records import Crop, Pixels
 from gloinone.weights.card import ModelCard
 
+Forward = Callable[[torch.Tensor], torch.Tensor]
 BATCH = 8
 """Small, since the last batch of every slide is padded to it."""
 CLOSE = 0.1
@@ -45,11 +48,20 @@ class Classifier:
         Where the class hangs on the rounding of half precision, the row is that of float32.
         """
         pictures = [crop.pixels for crop in crops]
-        rows = self.probabilities(pictures)
+        return self._settled(self.probabilities(pictures), pictures)
+
+    def with_features(self, crops: Sequence[Crop]) -> NDArray[np.float64]:
+        """(N, 5 + C) as ``classify``, and the network's first features (weights.features) of each crop."""
+        pictures = [crop.pixels for crop in crops]
+        logits, features = self.logits_and_features(pictures)
+        return np.hstack([self._settled(self._of_logits(logits), pictures), features])
+
+    def _settled(self, rows: NDArray[np.float64], pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """(N, 5) with close calls in float32."""
         rule = self.card.class_rule
         if rule is not None and precision_of(self.device) != torch.float32:
             for i in [i for i, row in enumerate(rows) if is_close_call(row.tolist(), rule, CLOSE)]:
-                rows[i] = self._of_logits(self._predict([pictures[i]], 1, exact=True))[0]
+                rows[i] = self._of_logits(self._predict(self.network, [pictures[i]], 1, exact=True))[0]
         return rows
 
     def probabilities(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
@@ -61,18 +73,33 @@ class Classifier:
 
     def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """(N, outputs) in the order of the card's labels, before its temperature: what a calibration needs."""
-        rows = [np.empty((0, len(self.card.labels)))]
-        size = self.batch_size
-        rows += [answers_of(self._predict, batch, size) for batch in fixed_batches(pictures, size)]
-        return np.concatenate(rows)
+        return self._rows(self.network, pictures)
 
-    def _predict(self, pictures: list[Pixels], size: int, exact: bool = False) -> NDArray[np.float64]:
-        """(len(pictures), outputs), in a batch of ``size``; ``exact``: in float32."""
+    def logits_and_features(
+        self, pictures: Sequence[Pixels]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(N, outputs) as ``logits``, and (N, C)."""
+        both = cast(
+            "Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]", self.network.logits_and_features
+        )
+        rows, outputs = self._rows(lambda x: torch.hstack(both(x)), pictures), len(self.card.labels)
+        return rows[:, :outputs], rows[:, outputs:]
+
+    def _rows(self, forward: Forward, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """A row of ``forward`` each."""
+        size, predict = self.batch_size, partial(self._predict, forward)
+        rows = [answers_of(predict, batch, size) for batch in fixed_batches(pictures, size)]
+        return np.concatenate(rows) if rows else np.empty((0, len(self.card.labels)))
+
+    def _predict(
+        self, forward: Forward, pictures: list[Pixels], size: int, exact: bool = False
+    ) -> NDArray[np.float64]:
+        """A row each, in a batch of ``size``; ``exact``: in float32."""
         images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
         x = to_device(stack_padded(images, size), self.device)
         with torch.inference_mode(), contextlib.nullcontext() if exact else autocast(self.device):
-            logits = self.network(x)
-        return np.asarray(logits[: len(pictures)].double().cpu().numpy())
+            rows = forward(x)
+        return np.asarray(rows[: len(pictures)].double().cpu().numpy())
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

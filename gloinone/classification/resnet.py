@@ -38,11 +38,15 @@ class CropClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, E, E) RGB 0..255 -> (B, outputs) float32 logits."""
-        features = self.backbone(self.normalise(x))[-1]  # (B, C, E/32, E/32)
-        pooled = features.float().mean(dim=(2, 3))
+        return self.logits_and_features(x)[0]
+
+    def logits_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``forward``, and (B, 64) float32 means of the first stage's maps: colour and texture, not yet meaning."""
+        maps = self.backbone(self.normalise(x))
+        pooled = maps[-1].float().mean(dim=(2, 3))  # (B, C)
         with torch.autocast(x.device.type, enabled=False):  # one small product: float32 costs nothing
             logits: Tensor = self.head(self.dropout(self.norm(pooled)))
-        return logits
+        return logits, maps[0].float().mean(dim=(2, 3))
 
 
 def build_network(card: ModelCard) -> CropClassifier:

@@ -79,7 +79,7 @@ class Stages:
     detect: Callable[[Any, OnTile], Found]
     """Of what `read` began."""
     classify: Callable[[Sequence[Crop]], NDArray[np.float64]]
-    """-> (N, 5)."""
+    """-> (N, 5), or (N, 5 + C) with what `unlike` looks at."""
     segment: Callable[[Sequence[Crop], Sequence[Detection], tuple[int, int]], Sequence[Outline]]
     """Crops, circles, and the slide's width and height."""
     rule: ClassRule
@@ -89,6 +89,8 @@ class Stages:
     subtype_validated: bool = False
     voters: int = 1
     """Detectors, each as often as it has views."""
+    unlike: Callable[[NDArray[np.float64]], float | None] | None = None
+    """How unlike the training slides one is, from the (N, C) of its circles; None: nobody knows."""
 
 
 class OnPieces(NamedTuple):
@@ -138,7 +140,7 @@ class Begun:
             found = stages.detect(self.tiles, on_tile)
         circles = in_reading_order(found.circles)
         with clock("classify"):
-            classified, lost = _classify(slide, circles, stages)
+            classified, features, lost = _classify(slide, circles, stages)
         kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
         with clock("segment"):
             outlines = stages.segment(
@@ -149,6 +151,7 @@ class Begun:
         with clock("distrust"):
             covered = find_covered(overview, slide.info.mpp)
             doubts = doubts_of_slide(sample_tissue(slide, overview), covered)
+            doubts = replace(doubts, feature_distance=stages.unlike(features) if stages.unlike else None)
             glomeruli = _measure(
                 kept, outlines, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
             )
@@ -190,15 +193,17 @@ def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _classify(
     slide: Slide, circles: NDArray[np.float64], stages: Stages
-) -> tuple[list[_Classified], list[NDArray[np.float64]]]:
-    """Candidates in the order of the circles, and the circles whose crops could not be read."""
+) -> tuple[list[_Classified], NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Candidates in the order of the circles, (N, C) features, and the circles whose crops could not be read."""
     classified: list[_Classified] = []
+    features: list[NDArray[np.float64]] = []
     lost: list[NDArray[np.float64]] = []
     waiting: list[tuple[NDArray[np.float64], Crop]] = []
 
     def flush() -> None:
         rows = stages.classify([crop for _, crop in waiting])
-        for (circle, crop), row in zip(waiting, rows, strict=True):
+        features.append(rows[:, 5:])
+        for (circle, crop), row in zip(waiting, rows[:, :5], strict=True):
             classified.append(_candidate(circle, crop, row, stages))
         waiting.clear()
 
@@ -212,7 +217,7 @@ def _classify(
                 flush()
     if waiting:
         flush()
-    return classified, lost
+    return classified, np.concatenate(features) if features else np.empty((0, 0)), lost
 
 
 def _candidate(

@@ -14,6 +14,7 @@ from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
 from gloinone.slide.reader import Slide
 from gloinone.weights.card import ModelCard, Task, read_card
+from gloinone.weights.features import load_features
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
 
 if TYPE_CHECKING:
@@ -171,11 +172,13 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     votes = VoteConfig() if config.min_votes is None else VoteConfig(min_votes=config.min_votes)
     classifier = build_classifier(cards["classifier"], state("classifier"), device)
     segmenter = build_segmenter(cards["segmenter"], state("segmenter"), device)
+    known = load_features(networks.paths["classifier"], cards["classifier"])
     ensemble = Ensemble(detectors, networks.thresholds, votes)
     stages = Stages(
         read=ensemble.read,
         detect=ensemble.detect,
-        classify=classifier.classify,
+        classify=classifier.with_features if known else classifier.classify,
+        unlike=known.unlikeness if known else None,
         segment=segmenter.segment,
         rule=rule,
         score_combination=combination,

@@ -13,6 +13,8 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
+LATER = {"feature_limit"}
+"""Keys that cards of earlier versions lack."""
 FORMAT = 1
 """Raised when a key changes its meaning; other formats are refused."""
 
@@ -86,6 +88,8 @@ class ModelCard:
     """Logits are divided by this before the softmax or sigmoid; fitted on patients left out of training."""
     subtype_validated: bool = False
     """Whether a pathologist's labels back the three kinds of sclerosis."""
+    feature_limit: float | None = None
+    """Classifier: the distance from its training slides (features.safetensors) from which a slide is unlike them."""
     measured: tuple[Measured, ...] = ()
     not_validated: tuple[str, ...] = ()
     """What nobody checked, a sentence each."""
@@ -103,6 +107,8 @@ class ModelCard:
             raise WeightsError(f"card {self.name}: edge_px is {self.edge_px}; it must be positive")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise WeightsError(f"card {self.name}: mean and std need three values each, std over 0")
+        if self.feature_limit is not None and self.feature_limit <= 0:
+            raise WeightsError(f"card {self.name}: feature_limit is {self.feature_limit}; it must be over 0")
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
 
@@ -171,7 +177,7 @@ def _build(kind: type, data: object, where: str, parent: str) -> Any:
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(data) - set(known)):
         raise WeightsError(f"{where}: unknown keys {', '.join(parent + k for k in unknown)}")
-    if missing := sorted(set(known) - set(data)):
+    if missing := sorted(set(known) - set(data) - LATER):
         raise WeightsError(f"{where}: missing keys {', '.join(parent + k for k in missing)}")
     values = {}
     for name, value in data.items():

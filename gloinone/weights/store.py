@@ -168,14 +168,14 @@ def save_model(
     done = replace(card, sha256=hashlib.sha256(data).hexdigest())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WEIGHTS, data)
-        _write(folder / CARD, card_to_json(done).encode())
+        write_whole(folder / WEIGHTS, data)
+        write_whole(folder / CARD, card_to_json(done).encode())
     except OSError as error:
         raise OutputError(f"{folder}: the model cannot be written, {error}") from error
     return done
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Beside, then renamed, so that a reader never meets half a file."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -42,7 +42,8 @@ def test_headers_are_those_that_users_were_promised():
         "n_sclerosed, percent_sclerosed, percent_sclerosed_low, percent_sclerosed_high, glomeruli_per_mm2, "
         "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
         "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
-        "patient, stain, blur_um, pen_share, fold_share, stain_distance, nuclei_um, n_flagged, doubt, flags"
+        "patient, stain, blur_um, pen_share, fold_share, stain_distance, nuclei_um, n_flagged, doubt, flags, "
+        "feature_distance"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "

@@ -16,10 +16,11 @@ from gloinone.classification.train import LearnConfig, classifier_task
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import ClassRule
 from gloinone.learning.patch_training import PatchSet, patch_recipe
-from gloinone.learning.patches import PATCH_PX, Patches
+from gloinone.learning.patches import PATCH_PX, Patches, join_patches
 from gloinone.learning.training import train
 from gloinone.records import Crop, Window
 from gloinone.weights.card import Architecture, ModelCard
+from gloinone.weights.features import load_features
 from gloinone.weights.store import ModelPaths, load_state, read_card
 
 CPU = torch.device("cpu")
@@ -85,6 +86,10 @@ def test_rows_are_probabilities_of_their_own_crop_only() -> None:
     assert np.array_equal(classifier.classify(crops[9:10]), rows[9:10])
     assert np.array_equal(classifier.classify(crops), rows)
     assert classifier.classify([]).shape == (0, 5)
+    both = classifier.with_features(crops)
+    assert np.array_equal(both[:, :5], rows)
+    assert both.shape == (len(crops), 5 + 64)
+    assert np.array_equal(classifier.with_features(crops[9:10])[0], both[9])
 
 
 def test_temperature_flattens_without_reordering() -> None:
@@ -196,6 +201,31 @@ def test_two_classes_are_normal_and_sclerosed() -> None:
     kept = two_classes(patches)
     assert kept.labels == ("normal", "sclerosed", "sclerosed")
     assert np.array_equal(kept.pixels, patches.pixels[[0, 1, 4]])
+
+
+def test_a_model_knows_its_training_slides(tmp_path: Path) -> None:
+    """Of which the colours that it has seen are some, and others are not."""
+    labels = ["normal", "sclerosed", "non-glomerular"] * 2
+    several = [replace(patches_of(labels, f"p{i}", i), slides=(f"s{i}",) * len(labels)) for i in range(6)]
+    parts = PatchSet(join_patches(several[:4]), join_patches(several[4:]), patches_of([]))
+    config = MakeConfig(
+        out=tmp_path / "tiny",
+        recipe=patch_recipe(2, batch=4),
+        learn=LearnConfig(edge_px=32),
+        backbone="resnet18",
+    )
+    card = make_classifier(parts, config, lambda _: None)
+    paths = ModelPaths(tmp_path / "tiny")
+    known, classifier = load_features(paths, card), build_classifier(card, load_state(paths, card), CPU)
+    assert known is not None
+    assert known.limit == card.feature_limit
+    pictures = list(patches_of(labels, seed=9).pixels)
+    like = known.unlikeness(classifier.logits_and_features(pictures)[1])
+    tinted = [np.stack([p[..., 0], 255 - p[..., 1], p[..., 2]], axis=2) for p in pictures]
+    unlike = known.unlikeness(classifier.logits_and_features(tinted)[1])
+    assert like is not None
+    assert unlike is not None
+    assert unlike > max(1, 2 * like)
 
 
 def test_a_model_is_made_and_loads(tmp_path: Path) -> None:

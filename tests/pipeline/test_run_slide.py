@@ -94,6 +94,25 @@ def test_every_circle_is_kept_as_a_candidate_and_only_glomeruli_above_the_thresh
     assert faint[0].score == pytest.approx(0.05 * 0.975)
 
 
+def test_all_circles_together_say_how_unlike_the_training_slides_it_is(truth: Truth):
+    stages = _stages(truth)
+    assert _analyse(truth, stages).doubts.feature_distance is None
+    seen: list[NDArray[np.float64]] = []
+
+    def classify(crops: Sequence[Crop]) -> NDArray[np.float64]:
+        return np.hstack([stages.classify(crops), [[crop.window.x, crop.window.width] for crop in crops]])
+
+    def unlike(features: NDArray[np.float64]) -> float:
+        seen.append(features)
+        return 1.5
+
+    result = _analyse(truth, replace(stages, classify=classify, unlike=unlike))
+    assert result.doubts.feature_distance == 1.5
+    assert result.doubts.flags[0] == "unlike training"
+    assert seen[0].tolist() == [[c.window.x, c.window.width] for c in result.candidates]
+    assert result.candidates == _analyse(truth, stages).candidates
+
+
 def test_votes_of_several_detectors_reach_the_result(truth: Truth):
     stages = _stages(truth)
     said = stages.detect(None, lambda *_: None).circles  # type: ignore[arg-type]

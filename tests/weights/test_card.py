@@ -58,12 +58,19 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"class_rule": {"name": "argmax"}}, "class_rule.nonglomerular_cut"),
         ({"architecture": "resnet"}, "architecture"),
         ({"format": 2}, "format 1"),
+        ({"feature_limit": 0}, "feature_limit"),
     ],
 )
 def test_refused(change: dict[str, object], word: str) -> None:
     data = json.loads(card_to_json(a_card())) | change
     with pytest.raises(WeightsError, match=word):
         card_from_json(json.dumps(data), "card.json")
+
+
+def test_a_card_of_an_earlier_version_lacks_what_came_later() -> None:
+    data = json.loads(card_to_json(a_card()))
+    del data["feature_limit"]
+    assert card_from_json(json.dumps(data), "card.json") == a_card()
 
 
 def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
