@@ -2,6 +2,7 @@
 
 from gloinone.pipeline.stages import decision_of
 from gloinone.weights.card import ModelCard, read_card
+from gloinone.weights.features import load_features
 from gloinone.weights.store import ModelPaths, load_state
 
 
@@ -24,6 +25,7 @@ def check_model(paths: ModelPaths) -> ModelCard:
     elif card.task == "classifier":
         decision_of(card)
         build_classifier(card, state, here)
+        load_features(paths, card)
     elif card.task == "segmenter":
         build_segmenter(card, state, here)
     else:

@@ -124,6 +124,18 @@ def test_a_backbone_is_verified(tmp_path: Path) -> None:
     assert result.stdout.startswith("ok    backbone: mine@")
 
 
+def test_a_classifier_without_its_features_is_not_whole(repository: Path, tmp_path: Path) -> None:
+    shipped, copy = repository / "models" / "classifier", tmp_path / "models" / "copy"
+    copy.mkdir(parents=True)
+    for name in ("card.json", "weights.safetensors"):
+        (copy / name).symlink_to(shipped / name)
+    broken = call("verify", "--models", tmp_path / "models")
+    assert broken.exit_code == 1
+    assert "features.safetensors: cannot be read" in broken.stdout
+    (copy / "features.safetensors").symlink_to(shipped / "features.safetensors")
+    assert call("verify", "--models", tmp_path / "models").exit_code == 0
+
+
 def test_refusals_are_exit_status_2_and_say_what_to_do(
     detector: tuple[Path, dict[str, Tensor]], tmp_path: Path
 ) -> None:
