@@ -1,12 +1,16 @@
 """How unlike the training slides a slide looks to the classifier: which of its features tell, and how far is too far.
 
-    python -m benchmarks.features CACHE [--write]
+    python -m benchmarks.features --cache CACHE [--write]
+    python -m benchmarks.features --run OUT SLIDES
 
 CACHE is the --cache of a `train classifier` of the project's slides; those of docs/weights/validation.txt, and whatever
 --val adds, are held out; drawn slides are left aside. For each stage of the network, from the first to the last: the
 median distance of held-out slides as they are, blurred (sigma 5 px of a crop's 256) and with blue for red and green,
 how often a faulty one lies farther than a sound one (AUC), and how many lie beyond the limit, the 99th percentile of
 the sound. ``--write``: the first stage's numbers beside the shipped classifier, and the limit on its card.
+
+OUT is a finished run of SLIDES. For each slide: the distance of up to 40 of its circles over the limit on the shipped
+classifier's card, as they are and blue.
 """
 
 import argparse
@@ -22,16 +26,22 @@ from benchmarks.flags import blurred
 from gloinone.classification.build import build_classifier
 from gloinone.classification.make import detected_crops, some_of_each_slide
 from gloinone.classification.predict import Classifier
+from gloinone.evaluation.run_output import circles_of, read_summary, results
 from gloinone.learning.device import use_available_threads
 from gloinone.learning.fit import fit_picture
 from gloinone.learning.patches import Patches, load_patches
 from gloinone.metrics import auc
 from gloinone.records import Pixels
+from gloinone.slide.crops import read_crops
+from gloinone.slide.reader import open_slide
+from gloinone.slide.resolution import Resolution
 from gloinone.weights.card import card_to_json, read_card
-from gloinone.weights.features import Floats, fit_features, save_features
-from gloinone.weights.store import find_model, load_state, model_dirs, write_whole
+from gloinone.weights.features import Floats, KnownFeatures, fit_features, load_features, save_features
+from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs, write_whole
 
 VALIDATION = Path(__file__).parents[1] / "docs/weights/validation.txt"
+CIRCLES = 40
+"""Of a slide of a run, at most."""
 FAULTS: dict[str, Callable[[Pixels], Pixels]] = {
     "as it is": lambda crop: crop,
     "blue": lambda crop: np.ascontiguousarray(crop[..., [1, 2, 0]]),
@@ -72,7 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cache", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--run", type=Path, nargs=2, metavar=("OUT", "SLIDES"))
     parser.add_argument("--val", action="append", default=[])
     parser.add_argument("--drawn", default="drawn", help="sources whose name begins so are left aside")
     parser.add_argument("--write", action="store_true")
@@ -82,6 +93,31 @@ def main() -> None:
     paths = find_model("classifier", "classifier", model_dirs())
     card = read_card(paths.card)
     classifier = build_classifier(card, load_state(paths, card), torch.device("cpu"))
+    if options.run:
+        known = load_features(paths, card)
+        assert known is not None
+        tell_run(classifier, known, *options.run)
+    if options.cache:
+        tell_stages(classifier, paths, options)
+
+
+def tell_run(classifier: Classifier, known: KnownFeatures, out: Path, slides: Path) -> None:
+    """A line per slide."""
+    for name, _, rows in results(out, (summary := read_summary(out)), frozenset()):
+        some = circles_of(rows[:: max(1, -(-len(rows) // CIRCLES))], "det_score")
+        with open_slide(slides / name, name, Resolution(float(str(summary[name]["mpp"])), "csv")) as slide:
+            crops = [crop.pixels for crop in read_crops(slide, some, 1) if crop is not None]
+        far = [
+            known.unlikeness(classifier.logits_and_features([FAULTS[fault](crop) for crop in crops])[1])
+            for fault in ("as it is", "blue")
+        ]
+        said = ["-" if away is None else f"{away:.2f}" for away in far]
+        print(f"{name}: {len(crops)} circles, {said[0]} of the limit, blue {said[1]}", flush=True)
+
+
+def tell_stages(classifier: Classifier, paths: ModelPaths, options: argparse.Namespace) -> None:
+    """Of all slides of the cache."""
+    card = classifier.card
     held_out = set(VALIDATION.read_text("utf-8").split()) | set(options.val)
     known: list[list[Floats]] = []
     faulty: dict[str, list[list[Floats]]] = {name: [] for name in FAULTS}

@@ -96,7 +96,8 @@ def main() -> None:
     card = networks.model_cards["classifier"]
     classifier = build_classifier(card, load_state(networks.paths["classifier"], card), pick_device("cpu"))
     doubted = doubted_of_run(load_run(options.out, options.truth, groups=read_groups(options.groups)))
-    crops = [cv2.imread(str(options.out / str(row["crop"])), cv2.IMREAD_COLOR_RGB) for row in doubted.rows]
+    files = [options.out / str(row["crop"]) for row in doubted.rows]
+    crops = [np.asarray(cv2.imread(str(file), cv2.IMREAD_COLOR_RGB), np.uint8) for file in files]
     began = time.process_time()
     views = [classifier.probabilities([seen(crop, view) for crop in crops]) for view in TTA_VIEWS]
     seconds = (time.process_time() - began) / len(TTA_VIEWS) / len(crops)

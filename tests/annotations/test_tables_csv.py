@@ -112,6 +112,7 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "nuclei_um",
         "doubt",
         "flags",
+        "feature_distance",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 
