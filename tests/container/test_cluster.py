@@ -168,7 +168,10 @@ def test_an_array_that_is_killed_and_queued_again(place: Path, setting: Setting)
     until(lambda: is_at_work(out, "long-a.tif"), "the first shard is in the middle")
     scancel(f"{array}_0", "--batch", "--signal=USR1")  # as SLURM does two minutes before the time is up
     until(lambda: "queued again" in said(out, "shard-0.txt"), "the first shard has noticed")
-    until(lambda: is_at_work(out, "long-b.tif"), "the second shard is in the middle")
+    until(
+        lambda: is_at_work(out, "long-b.tif") and not is_at_work(out, "drawn-1.svs"),
+        "the second shard is in the middle, and has written the slide before",
+    )
     os.kill(holder(out, "long-b.tif") or 0, signal.SIGKILL)
     until(lambda: "start 1" in said(out, "shard-2.txt"), "the third shard begins")
     scancel(f"{array}_2")
