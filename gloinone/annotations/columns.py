@@ -252,7 +252,12 @@ PATIENTS: tuple[Column, ...] = (
     Column("patient", "-", PATIENT.meaning),
     Column("stain", "-", "the one stain; empty in a sum over all of them"),
     Column("n_slides", "slides", "slides with results", "int"),
-    Column("n_slides_missing", "slides", "further slides: failed, skipped or pending", "int"),
+    Column(
+        "n_slides_missing",
+        "slides",
+        "further slides in OUT: failed, skipped or pending; rows of --mpp-csv without a slide are not among them",
+        "int",
+    ),
     _float("tissue_mm2", "mm2", 4, "area of tissue of the slides"),
     Column("n_pieces", "pieces", "pieces of tissue on the slides", "int"),
     *_COUNTS[:-2],

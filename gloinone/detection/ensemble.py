@@ -1,5 +1,6 @@
 """Several detectors on one slide, each at its own resolution, and what they agree on."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from gloinone.detection.voting import VoteConfig, Voted, common_threshold, resca
 from gloinone.records import Overview
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileStream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,4 +70,11 @@ class Ensemble:
             found = detector.detect(tiles, told)
             voters.extend(rescaled(view, threshold, self.threshold) for view in found.views)
             unread |= dict.fromkeys(found.unread)
+        if len(found_by := [len(v) for v in voters]) > 1 and any(found_by) and not all(found_by):
+            logger.warning(
+                "%d of %d votes have no circle at all, others up to %d: is the mpp on each detector's card right?",
+                found_by.count(0),
+                len(found_by),
+                max(found_by),
+            )
         return Agreed(vote(voters, self.config, self.max_iou), tuple(unread))

@@ -45,7 +45,10 @@ class Scene:
     def tissue_mm2(self) -> float:
         """Area inside the outlines, lumens included."""
         slide = shapely.box(0, 0, *self.config.size_um)
-        return sum(float(shapely.Polygon(ring).intersection(slide).area) for ring in self.tissue_um) / 1e6
+        return (
+            sum(float(shapely.Polygon(ring).buffer(0).intersection(slide).area) for ring in self.tissue_um)
+            / 1e6
+        )
 
     def draw(self, mpp: float, box_px: tuple[int, int, int, int]) -> Pixels:
         """(H, W, 3) the pixels x, y, width, height of the slide whose pixel is `mpp` microns."""

@@ -18,7 +18,13 @@ from gloinone.errors import GloInOneError, OutputError, UsageError
 from gloinone.pipeline.atomic import check_writable, reason
 from gloinone.pipeline.claims import Claims
 from gloinone.pipeline.exchange import begin, discard, repair
-from gloinone.pipeline.further_formats import Format, check_dicom_writer, dicom_series, further_files
+from gloinone.pipeline.further_formats import (
+    Format,
+    check_dicom_writer,
+    dicom_series,
+    formats_in,
+    further_files,
+)
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
@@ -172,6 +178,12 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
     if state is None:
         raise OutputError(f"{name}: its results were taken away meanwhile; run it again")
     settings = config.changed(state.basis.settings)
+    formats = formats_in(place.folder, name) | set(config.formats)
+    if "dicom-ann" in formats - set(config.formats):
+        raise OutputError(
+            f"{name}: its .ann.dcm cannot be written again without the slide; pass --format dicom-ann with --slides, "
+            "or delete that file"
+        )
     restored = restore(place.folder)
     min_score = float(settings.get("min_score") or 0.0)
     kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))
@@ -186,7 +198,7 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
             write_slide(
                 new, result, options, place.folder.relative_to(place.out).as_posix(), restored.earlier
             )
-            for file, data in further_files(result, options.shape, config.formats, series).items():
+            for file, data in further_files(result, options.shape, formats, series).items():
                 (new / file).write_bytes(data)
             models = models_of(common.records, state.basis.models)
             means = Means(state.device, models, common.shield)

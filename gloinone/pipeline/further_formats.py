@@ -1,6 +1,6 @@
 """Files for other programs, written on request beside the XML and the GeoJSON that every slide has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -16,23 +16,29 @@ from gloinone.slide.discover import find_slides
 
 Format = Literal["imagescope", "geojson", "dsa", "coco", "dicom-ann"]
 """The first two are always written."""
+SUFFIX: dict[Format, str] = {"dsa": ".dsa.json", "coco": ".coco.json", "dicom-ann": ".ann.dcm"}
 
 
 def further_files(
-    result: SlideResult, shape: OutputShape, formats: Sequence[Format], series: Sequence[Path]
+    result: SlideResult, shape: OutputShape, formats: Collection[Format], series: Sequence[Path]
 ) -> dict[str, bytes]:
     """Name -> bytes of the formats beyond XML and GeoJSON; ``series``: files of the slide if it is DICOM, else none."""
     stem = file_stem(result.info.name)
     files = {}
     if "dsa" in formats:
-        files[f"{stem}.dsa.json"] = dsa_bytes(result, shape)
+        files[stem + SUFFIX["dsa"]] = dsa_bytes(result, shape)
     if "coco" in formats:
-        files[f"{stem}.coco.json"] = coco_bytes(result, shape)
+        files[stem + SUFFIX["coco"]] = coco_bytes(result, shape)
     if "dicom-ann" in formats and series:
         from gloinone.annotations.dicom_annotation import dicom_annotation_bytes
 
-        files[f"{stem}.ann.dcm"] = dicom_annotation_bytes(result, shape, series)
+        files[stem + SUFFIX["dicom-ann"]] = dicom_annotation_bytes(result, shape, series)
     return files
+
+
+def formats_in(folder: Path, name: str) -> set[Format]:
+    """Those of which the folder of a slide holds a file."""
+    return {fmt for fmt, suffix in SUFFIX.items() if (folder / (file_stem(name) + suffix)).is_file()}
 
 
 def check_dicom_writer() -> None:

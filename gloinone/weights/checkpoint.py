@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # whatever a damaged file makes torch's readers stumble over
         raise WeightsError(
-            f"{path}: not a whole file of torch.save ({type(error).__name__}); copy it again"
+            f"{path}: not a whole file of torch.save ({type(error).__name__}); if it is one, copy it again"
         ) from error
     return _state(data, path)
 

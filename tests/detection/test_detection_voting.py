@@ -220,3 +220,16 @@ def test_one_detector_keeps_its_scores_to_the_digit() -> None:
     found = ensemble.detect(ensemble.read(None, None), lambda *_: None).circles  # type: ignore[arg-type]
     assert found[:, :4].tobytes() == alone.tobytes()
     assert ensemble.threshold == 0.26
+
+
+def test_it_is_said_where_one_of_the_voters_is_blind(caplog: pytest.LogCaptureFixture) -> None:
+    """A detector that was imported with a wrong mpp finds nothing, and so the vote keeps nothing."""
+    seeing, blind = (
+        FixedDetector(0.5, circles((0, 0, 9, 0.5), (99, 0, 9, 0.4))),
+        FixedDetector(0.5, circles()),
+    )
+    for pair, said in (((seeing, blind), True), ((seeing, seeing), False), ((blind, blind), False)):
+        caplog.clear()
+        ensemble = Ensemble(pair, (0.3, 0.3), VoteConfig())  # type: ignore[arg-type]
+        ensemble.detect(ensemble.read(None, None), lambda *_: None)  # type: ignore[arg-type]
+        assert ("1 of 2 votes have no circle at all, others up to 2" in caplog.text) == said

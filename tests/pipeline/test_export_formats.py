@@ -162,9 +162,10 @@ def test_dicom_annotations_read_back_and_belong_to_the_slide(run: Path) -> None:
     assert {k: v for k, v in tree(out).items() if "export.json" not in k} == {
         k: v for k, v in before.items() if "export.json" not in k
     }
+    (folder / "scan.ann.dcm").unlink()  # what is not wanted any more is deleted by hand
     exported(out)
     assert not list(out.rglob("*.ann.dcm"))
-    assert not list(out.rglob("*.dsa.json"))
+    assert len(list(out.rglob("*.dsa.json"))) == 2
 
 
 @pytest.mark.shared
@@ -200,3 +201,25 @@ def test_a_series_of_another_size_is_another_slide(run: Path) -> None:
     found = export(ExportConfig(run / "out", formats=("dicom-ann",), slides=run / "in"))
     assert found.slides == ["a.svs"]
     assert "is it the same slide?" in found.problems[0]
+
+
+def test_a_format_of_an_earlier_export_follows_every_later_one(run: Path) -> None:
+    out = run / "out"
+    exported(out, "dsa")
+    exported(out, "coco", min_score=0.0)
+    first = json.loads((out / "slides/a.svs/a.dsa.json").read_text())
+    exported(out, min_score=0.99)
+    folder = out / "slides/a.svs"
+    later = json.loads((folder / "a.dsa.json").read_text())
+    assert len(first["elements"]) > len(later["elements"])
+    assert len(json.loads((folder / "a.coco.json").read_text())["annotations"]) == len(later["elements"])
+
+
+def test_dicom_annotations_are_never_left_behind(run: Path) -> None:
+    out = run / "out"
+    exported(out, "dicom-ann", slides=run / "in")
+    before = tree(out / "slides/scan")
+    found = export(ExportConfig(out, min_score=0.99))
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith("scan: its .ann.dcm cannot be written again without the slide; pass")
+    assert tree(out / "slides/scan") == before
