@@ -100,17 +100,3 @@ def classify(probabilities: Sequence[float], rule: ClassRule) -> str:
     if p_sclerosed(probabilities) / (1.0 - p_non) >= rule.sclerosed_cut:
         return max(SCLEROSED_KINDS, key=lambda name: probabilities[CLASSES.index(name)])
     return NORMAL
-
-
-def is_close_call(probabilities: Sequence[float], rule: ClassRule, margin: float) -> bool:
-    """Whether shares that differ by ``margin`` could make a normal glomerulus a sclerosed one, or the other way.
-
-    Under ``argmax``: whether the two likeliest are that near to each other.
-    """
-    if rule.name == "argmax":
-        first, second = sorted(probabilities, reverse=True)[:2]
-        return first - second < margin
-    if classify(probabilities, rule) == NONGLOMERULAR:
-        return False
-    share = p_sclerosed(probabilities) / (1.0 - p_nonglomerular(probabilities))
-    return abs(share - rule.sclerosed_cut) < margin

@@ -1,6 +1,5 @@
 """Crops in, five probabilities each out."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gloinone.errors import WeightsError
-from gloinone.labels import CLASSES, is_close_call
+from gloinone.labels import CLASSES
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
-from gloinone.learning.device import autocast, precision_of, to_device
+from gloinone.learning.device import autocast, to_device
 from gloinone.learning.fit import fit_picture
 from gloinone.records import Crop, Pixels
 from gloinone.weights.card import ModelCard
@@ -21,8 +20,6 @@ from gloinone.weights.card import ModelCard
 Forward = Callable[[torch.Tensor], torch.Tensor]
 BATCH = 8
 """Small, since the last batch of every slide is padded to it."""
-CLOSE = 0.1
-"""Shares so near to a cut are computed in float32: on one section bfloat16 moved nine in ten by less than .025."""
 
 
 class Classifier:
@@ -43,26 +40,13 @@ class Classifier:
         self.columns = np.array([[float(name == label) for name in CLASSES] for label in card.labels])
 
     def classify(self, crops: Sequence[Crop]) -> NDArray[np.float64]:
-        """(N, 5) probabilities in the order of labels.CLASSES; a row depends on its own crop only.
-
-        Where the class hangs on the rounding of half precision, the row is that of float32.
-        """
-        pictures = [crop.pixels for crop in crops]
-        return self._settled(self.probabilities(pictures), pictures)
+        """(N, 5) probabilities in the order of labels.CLASSES; a row depends on its own crop only."""
+        return self.probabilities([crop.pixels for crop in crops])
 
     def with_features(self, crops: Sequence[Crop]) -> NDArray[np.float64]:
         """(N, 5 + C) as ``classify``, and the network's first features (weights.features) of each crop."""
-        pictures = [crop.pixels for crop in crops]
-        logits, features = self.logits_and_features(pictures)
-        return np.hstack([self._settled(self._of_logits(logits), pictures), features])
-
-    def _settled(self, rows: NDArray[np.float64], pictures: Sequence[Pixels]) -> NDArray[np.float64]:
-        """(N, 5) with close calls in float32."""
-        rule = self.card.class_rule
-        if rule is not None and precision_of(self.device) != torch.float32:
-            for i in [i for i, row in enumerate(rows) if is_close_call(row.tolist(), rule, CLOSE)]:
-                rows[i] = self._of_logits(self._predict(self.network, [pictures[i]], 1, exact=True))[0]
-        return rows
+        logits, features = self.logits_and_features([crop.pixels for crop in crops])
+        return np.hstack([self._of_logits(logits), features])
 
     def probabilities(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """As ``classify``, of square pictures of any size."""
@@ -91,13 +75,11 @@ class Classifier:
         rows = [answers_of(predict, batch, size) for batch in fixed_batches(pictures, size)]
         return np.concatenate(rows) if rows else np.empty((0, len(self.card.labels)))
 
-    def _predict(
-        self, forward: Forward, pictures: list[Pixels], size: int, exact: bool = False
-    ) -> NDArray[np.float64]:
-        """A row each, in a batch of ``size``; ``exact``: in float32."""
+    def _predict(self, forward: Forward, pictures: list[Pixels], size: int) -> NDArray[np.float64]:
+        """A row each, in a batch of ``size``."""
         images = [fit_picture(picture, self.card.edge_px, self.card.channels) for picture in pictures]
         x = to_device(stack_padded(images, size), self.device)
-        with torch.inference_mode(), contextlib.nullcontext() if exact else autocast(self.device):
+        with torch.inference_mode(), autocast(self.device):
             rows = forward(x)
         return np.asarray(rows[: len(pictures)].double().cpu().numpy())
 

@@ -14,7 +14,6 @@ from gloinone.classification.predict import Classifier
 from gloinone.classification.resnet import build_network
 from gloinone.classification.train import LearnConfig, classifier_task
 from gloinone.errors import UsageError, WeightsError
-from gloinone.labels import ClassRule
 from gloinone.learning.patch_training import PatchSet, patch_recipe
 from gloinone.learning.patches import PATCH_PX, Patches, join_patches
 from gloinone.learning.training import train
@@ -258,43 +257,3 @@ def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
     assert binary.training_data == ("drawn: normal 2", "drawn: sclerosed 2")
     with pytest.raises(WeightsError, match="not weights of this backbone"):
         make_classifier(parts, replace(more, backbone="resnet34"), lambda _: None)
-
-
-class TellsPrecision(torch.nn.Module):
-    """Sclerosed by the crop's grey in half precision, and surely normal in float32."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        half = (self.weight @ self.weight).dtype == torch.bfloat16
-        share = x.float().mean(dim=(1, 2, 3)) / 255 if half else torch.full((len(x),), 0.01)
-        p = torch.zeros(len(x), 5)
-        p[:, 0], p[:, 1] = 1 - share, share
-        return torch.log(p.clamp(1e-6))
-
-
-@pytest.mark.parametrize("rule", [ClassRule(), ClassRule("argmax")])
-def test_a_close_call_is_settled_in_float32_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, rule: ClassRule
-) -> None:
-    monkeypatch.setattr("gloinone.learning.device.has_fast_bf16", lambda: True)
-    classifier = Classifier(TellsPrecision(), replace(a_card(), class_rule=rule), CPU)
-    window = Window(0, 0, 32, 32, 32, 32)
-    greys = (51, 127, 128, 133, 204)
-    crops = [Crop(window, np.full((32, 32, 3), grey, np.uint8)) for grey in greys]
-    sclerosed = classifier.classify(crops)[:, 1]
-    assert sclerosed == pytest.approx([51 / 255, 0.01, 0.01, 0.01, 204 / 255], abs=1e-3)
-    alone = [classifier.classify([crop])[0] for crop in crops]
-    assert np.array_equal(np.stack(alone), classifier.classify(crops))
-
-
-def test_float32_alone_settles_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gloinone.learning.device.has_fast_bf16", lambda: False)
-    classifier = Classifier(TellsPrecision(), replace(a_card(), class_rule=ClassRule()), CPU)
-    calls: list[int] = []
-    classifier.network.register_forward_hook(lambda *_: calls.append(1))
-    crop = Crop(Window(0, 0, 32, 32, 32, 32), np.full((32, 32, 3), 128, np.uint8))
-    classifier.classify([crop])
-    assert len(calls) == 1
