@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 import gloinone
-from gloinone.annotations.columns import GLOMERULI, SUMMARY
+from gloinone.annotations.columns import CORES, GLOMERULI, PIECES, SUMMARY
 from gloinone.annotations.csv_text import Row, csv_bytes, make_row
 from gloinone.geometry import wilson_interval
 from gloinone.pipeline.drawing import jpeg_bytes
@@ -64,6 +65,13 @@ def _make_slide(out: Path, name: str, status: str, n: int, rng: np.random.Genera
     row = _summary(name, status, rows, rng)
     if status != "failed":
         (place.folder / "glomeruli.csv").write_bytes(csv_bytes(GLOMERULI, rows))
+        piece = {
+            **{c.name: float(rng.random()) for c in PIECES if c.kind == "float"},
+            "slide": name,
+            "piece": 1,
+        }
+        (place.folder / "pieces.csv").write_bytes(csv_bytes(PIECES, [make_row(PIECES, piece)]))
+        (place.folder / "cores.csv").write_bytes(csv_bytes(CORES, []))
         os.link(out / "pictures" / f"{int(rng.integers(20))}.jpg", place.folder / "overlay.jpg")
         for pictures in ("crops", "masks"):
             (place.folder / pictures).symlink_to(out / "pictures" / pictures)
@@ -160,14 +168,14 @@ def _png(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return stream.getvalue()
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the numbers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--slides", type=int, default=5000)
     parser.add_argument("--keep", type=Path, help="make the results up there, and leave them")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with TemporaryDirectory() as temporary:
         out = options.keep or Path(temporary)
         glomeruli = make_up(out, options.slides, np.random.default_rng(0))
