@@ -40,6 +40,8 @@ class Case:
     tissue_mm2: float
     false_circles: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     """(F, 4) cx, cy, radius, score of a detector's errors, px of the picture; drawn by score."""
+    found: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """(N,) a detector's best score on each of ``circles``, 0 where it misses one; empty: no detector was asked."""
     complete: tuple[Points, ...] | None = None
     """Rings, px of the picture, within which every glomerulus is known; None: everywhere."""
 
@@ -91,9 +93,9 @@ def case_origins(cases: Sequence[Case]) -> Origins:
 
 
 def case_identity(case: Case) -> str:
-    """Same for the same picture and truth, false circles included."""
+    """Same for the same picture and truth, and what a detector made of them."""
     digest = hashlib.sha256(f"{case.source}/{case.name} {case.pixels.shape} {case.mpp}".encode())
-    for shapes in (case.circles, case.ignored, case.false_circles, *(case.complete or ())):
+    for shapes in (case.circles, case.ignored, case.false_circles, case.found, *(case.complete or ())):
         digest.update(shapes.tobytes())
     return digest.hexdigest()
 

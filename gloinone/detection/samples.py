@@ -31,6 +31,8 @@ class SampleConfig:
     """Tiles that show a glomerulus on purpose."""
     false_share: float = 0.2
     """Tiles that show a mined false circle, where there are any; the others lie anywhere on tissue."""
+    sure_weight: float = 0.25
+    """A glomerulus that the detector was sure of is shown so often for each time that one it missed is."""
     transfer_share: float = 0.25
     """Tiles that are shown in the stains of another training slide or of a reference picture."""
     colour: ColourConfig = field(default_factory=ColourConfig)
@@ -107,7 +109,7 @@ class TileSampler:
         """Centre of a tile in the case's picture."""
         config, what = self.config, rng.random()
         if len(case.circles) and (what < config.glomerulus_share or not len(case.tissue)):
-            circle = case.circles[int(rng.integers(len(case.circles)))]
+            circle = case.circles[self._glomerulus(case, rng)]
             return np.asarray(circle[:2] + rng.uniform(-0.45, 0.45, 2) * edge)
         if len(case.false_circles) and what > 1 - config.false_share:
             scores = case.false_circles[:, 3]
@@ -115,6 +117,13 @@ class TileSampler:
             return np.asarray(circle[:2] + rng.uniform(-0.4, 0.4, 2) * edge)
         point = case.tissue[int(rng.integers(len(case.tissue)))]
         return np.asarray(point + rng.uniform(-0.25, 0.25, 2) * edge)
+
+    def _glomerulus(self, case: Case, rng: np.random.Generator) -> int:
+        """Which to show: hard ones more often, where a detector has said which they are."""
+        if not len(case.found):
+            return int(rng.integers(len(case.circles)))
+        weights = 1 - (1 - self.config.sure_weight) * case.found
+        return int(rng.choice(len(weights), p=weights / weights.sum()))
 
 
 def case_stains(case: Case) -> Basis | None:

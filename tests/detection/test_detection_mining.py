@@ -1,4 +1,4 @@
-"""Hard negatives: which circles count as false, that a resumed training sees the same, and that they are drawn."""
+"""Hard examples: which circles count as false and which glomeruli as missed, that both are drawn, and kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gloinone.detection.circlenet import CircleMaps
-from gloinone.detection.mining import false_circles, mined
+from gloinone.detection.mining import false_circles, found_scores, mined
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.samples import SampleConfig, TileSampler
 from tests.detection.test_detection_samples import PLAIN, disc_case
@@ -35,6 +35,14 @@ def test_what_touches_a_glomerulus_or_an_ignored_one_is_not_false():
     assert false_circles(circles, case)[:, 3].tolist() == [0.5, 0.3]
 
 
+def test_a_glomerulus_has_the_best_score_of_the_circles_that_fit_it():
+    case = replace(disc_case(), circles=np.array([[100.0, 100, 40], [300, 100, 40], [300, 300, 40]]))
+    circles = np.array([[102.0, 100, 40, 0.3], [100, 103, 38, 0.6], [300, 100, 25, 0.9], [300, 300, 39, 0.8]])
+    assert found_scores(circles, case).tolist() == [0.6, 0.0, 0.8]  # the second is far too small
+    assert found_scores(np.zeros((0, 4)), case).tolist() == [0.0, 0.0, 0.0]
+    assert found_scores(circles, replace(case, circles=np.zeros((0, 3)))).tolist() == []
+
+
 def test_nothing_is_mined_where_the_truth_is_not_complete(tmp_path: Path):
     ring = np.array([[0.0, 0], [200, 0], [200, 680], [0, 680]])
     everywhere, inside, nowhere = mined(
@@ -59,6 +67,8 @@ def test_mining_is_done_once(tmp_path: Path):
     assert len(said) == 2
     for a, b in zip(first, again, strict=True):
         assert np.array_equal(a.false_circles, b.false_circles)
+        assert np.array_equal(a.found, b.found)
+        assert a.found.shape == (len(a.circles),)
 
 
 def test_what_was_mined_elsewhere_is_not_taken(tmp_path: Path):
@@ -92,3 +102,23 @@ def test_false_circles_are_shown_as_often_as_asked():
     assert green_share(1.0) == 1
     assert 0.4 < green_share(0.5) < 0.8
     assert green_share(0.0) < 0.4
+
+
+def test_a_missed_glomerulus_is_shown_more_often_than_a_sure_one():
+    missed, sure = np.array([120.0, 150, 40]), np.array([420.0, 450, 40])
+    pixels = np.full((600, 600, 3), 200, np.uint8)
+    cv2.circle(pixels, (420, 450), 40, (0, 255, 0), -1)
+    case = replace(
+        disc_case(), pixels=pixels, circles=np.stack([missed, sure]), false_circles=np.zeros((0, 4))
+    )
+
+    def sure_share(found: np.ndarray) -> float:
+        config = SampleConfig(edge_px=64, min_scale=1, max_scale=1, glomerulus_share=1, colour=PLAIN)
+        tiles = [
+            s.pixels.astype(int) for s in TileSampler([replace(case, found=found)], config, 0).batch(0, 600)
+        ]
+        return float(np.mean([((t[..., 1] - t[..., 0]) > 150).any() for t in tiles]))
+
+    assert 0.4 < sure_share(np.zeros(0)) < 0.6  # nobody was asked
+    assert 0.4 < sure_share(np.array([0.0, 0.0])) < 0.6
+    assert 0.15 < sure_share(np.array([0.0, 1.0])) < 0.25  # a quarter as often: .2
