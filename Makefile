@@ -25,6 +25,7 @@ help:
 # The stamps make a second call start at once; they are older than what they depend on after a change there.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("gloinone needs Python 3.11 or newer, this is %s; pass PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import shutil; free = shutil.disk_usage(".").free / 1e9; free < 12 and print("only %.0f GB of disk are free here: setting up takes 12, of which 8 stay" % free)'
 	@echo "setting up $(VENV) (torch is large: a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	$(PIP) setuptools
