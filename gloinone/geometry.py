@@ -26,6 +26,23 @@ def lens_area(distance: ArrayLike, radius_a: ArrayLike, radius_b: ArrayLike) -> 
     return area
 
 
+def share_inside(circles: Floats, width: float, height: float) -> Floats:
+    """(N, 3+) cx, cy, radius -> (N,) share of each circle's area in the rectangle 0, 0, width, height.
+
+    Of the four sides each is taken by itself: exact for a circle that crosses one or two opposite ones, and
+    about right at a corner.
+
+    >>> share_inside(np.array([[50., 50., 9.], [0., 50., 9.], [0., 0., 9.], [-9., 50., 9.]]), 100, 100).tolist()
+    [1.0, 0.5, 0.25, 0.0]
+    """
+    cx, cy, radius = circles[:, 0], circles[:, 1], circles[:, 2]
+    share = np.ones(len(circles))
+    for gap in (cx, width - cx, cy, height - cy):
+        t = np.clip(gap / radius, -1, 1)
+        share *= 1 - (np.arccos(t) - t * np.sqrt(1 - t**2)) / np.pi
+    return np.asarray(share, np.float64)
+
+
 def circle_iou(a: Floats, b: Floats) -> Floats:
     """(N, 3+) and (M, 3+) cx, cy, radius -> (N, M) circle IoU (Yang et al. 2020, CircleNet, eq. 6).
 

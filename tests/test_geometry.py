@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import Point, Polygon
 
-from gloinone.geometry import circle_iou, circle_ring, measure_ring, ring_circle, wilson_interval
+from gloinone.geometry import (
+    circle_iou,
+    circle_ring,
+    measure_ring,
+    ring_circle,
+    share_inside,
+    wilson_interval,
+)
 
 coordinate = st.floats(-50, 50)
 radius = st.floats(0.5, 40)
@@ -50,3 +57,12 @@ def test_wilson_interval_of_nothing_and_of_everything():
     low, high = wilson_interval(10, 10)
     assert low == pytest.approx(0.722, abs=1e-3)
     assert high == pytest.approx(1)
+
+
+@pytest.mark.parametrize("centre", [(3.0, 50.0), (97.0, 50.0), (50.0, -4.0), (50.0, 93.0), (50.0, 50.0)])
+def test_share_inside_is_that_of_points(centre: tuple[float, float]):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-10, 10, (40000, 2))
+    points = points[np.hypot(*points.T) <= 10] + centre
+    expected = ((points >= 0) & (points <= 100)).all(axis=1).mean()
+    assert share_inside(np.array([[*centre, 10.0]]), 100, 100)[0] == pytest.approx(expected, abs=0.01)

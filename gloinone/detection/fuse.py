@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import STRtree, box
 
-from gloinone.geometry import circle_iou
+from gloinone.geometry import circle_iou, share_inside
 
 Scored = NDArray[np.float64]
 """(N, 4) cx, cy, radius, score; any one frame."""
@@ -34,6 +34,18 @@ def folded(circles: Scored, size: tuple[int, int]) -> Scored:
         mirrored = np.where(centre < 0, -centre, np.where(centre >= edge, 2 * edge - centre, centre))
         inside[:, axis] = np.clip(mirrored, 0, np.nextafter(edge, 0))  # the far border is outside
     return inside
+
+
+def as_seen(circles: Scored, size: tuple[int, int]) -> Scored:
+    """Scores times the share of each circle that lies on the slide (width, height).
+
+    The rest is the mirror image of what the slide shows, and with its mirror image half of anything looks round:
+    nothing is seen twice. On the validation slides, 7 of 25 circles centred on the border at a score of .26 or more
+    were glomeruli that it cuts, and 18 were not.
+    """
+    seen = circles.copy()
+    seen[:, 3] *= share_inside(circles, *size)
+    return seen
 
 
 def suppress(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
-from gloinone.detection.fuse import Scored, folded, in_core, suppress
+from gloinone.detection.fuse import Scored, as_seen, folded, in_core, suppress
 from gloinone.detection.views import AS_IT_IS, View
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
@@ -97,7 +97,8 @@ class Detector:
     ) -> tuple[Scored, ...]:
         """(N, 4) level-0 circles of tiles in each view, merged; tiles are never held all at once.
 
-        ``size``: width, height of the slide; a centre beyond its border is folded back, before circles are merged.
+        ``size``: width, height of the slide; before circles are merged, a centre beyond its border is folded back,
+        and what of a circle lies beyond it does not count.
         """
         found = [[np.zeros((0, 4))] for _ in self.views]
         for batch in self._batches(tiles):
@@ -109,7 +110,10 @@ class Detector:
         merged = []
         for parts in found:
             circles = np.concatenate(parts)
-            merged.append(suppress(circles if size is None else folded(circles, size), self.config.max_iou))
+            if size is not None:
+                circles = as_seen(folded(circles, size), size)
+                circles = circles[circles[:, 3] >= self.config.floor]
+            merged.append(suppress(circles, self.config.max_iou))
         return tuple(merged)
 
     def _placed(self, circles: Scored, tile: PlacedTile) -> Scored:

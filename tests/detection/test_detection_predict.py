@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gloinone.detection.circlenet import CircleMaps
-from gloinone.detection.fuse import folded, in_core
+from gloinone.detection.fuse import as_seen, folded, in_core
 from gloinone.detection.predict import DetectConfig, Detected, Detector, PlacedTile
 from gloinone.records import Overview, Window
 from gloinone.slide.reader import Slide, open_slide
@@ -189,3 +189,21 @@ def test_when_the_network_fails_nobody_reads_on(tmp_path: Path):
             _detect(detector, slide, _overview(2600, 1900))
         assert not [t for t in threading.enumerate() if t.name.startswith("read")]
     del caught
+
+
+def test_what_lies_beyond_the_border_does_not_count():
+    circles = np.array([[50.0, 0, 10, 0.8], [50, 95, 10, 0.8], [50, 50, 10, 0.8], [10, 50, 10, 0.8]])
+    seen = as_seen(circles, (100, 100))
+    np.testing.assert_array_equal(seen[:, :3], circles[:, :3])
+    assert seen[0, 3] == pytest.approx(0.4)
+    assert 0.4 < seen[1, 3] < 0.8
+    assert seen[2:, 3].tolist() == [0.8, 0.8]  # touching is not crossing
+
+
+def test_a_dot_on_the_border_falls_below_the_floor_for_what_is_not_seen_of_it(tmp_path: Path):
+    with open_slide(_slide(tmp_path, [(4, 300)], 900, 700), "dots.png", Resolution(MPP, "option")) as slide:
+        detector = _detector()
+        found = _detect(detector, slide, _overview(900, 700)).circles
+        assert len(found) == 1
+        detector.config = replace(detector.config, floor=float(found[0, 3]) * 1.01)
+        assert len(_detect(detector, slide, _overview(900, 700)).circles) == 0
