@@ -115,7 +115,8 @@ _CIRCLE = (
         "det_score",
         "0..1",
         6,
-        "score of the detector alone; of several, or of views, the mean of those that found the circle, on one scale",
+        "score of the detector alone, times the share of the circle that lies on the slide; of several, or of views, "
+        "the mean of those that found the circle, on one scale",
     ),
     _float("score", "0..1", 6, "score after the second stage; ranked by, and cut at the threshold"),
     Column("class", "-", "by the classifier's rule: " + ", ".join(CLASSES)),
