@@ -33,8 +33,10 @@ from gloinone.learning.patches import Patches, load_patches
 from gloinone.metrics import auc
 from gloinone.records import Pixels
 from gloinone.slide.crops import read_crops
+from gloinone.slide.light import lit
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
+from gloinone.slide.tissue import tissue_overview
 from gloinone.weights.card import card_to_json, read_card
 from gloinone.weights.features import Floats, KnownFeatures, fit_features, load_features, save_features
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs, write_whole
@@ -106,7 +108,8 @@ def tell_run(classifier: Classifier, known: KnownFeatures, out: Path, slides: Pa
     for name, _, rows in results(out, (summary := read_summary(out)), frozenset()):
         some = circles_of(rows[:: max(1, -(-len(rows) // CIRCLES))], "det_score")
         with open_slide(slides / name, name, Resolution(float(str(summary[name]["mpp"])), "csv")) as slide:
-            crops = [crop.pixels for crop in read_crops(slide, some, 1) if crop is not None]
+            gain = tissue_overview(slide).gain
+            crops = [lit(crop.pixels, gain) for crop in read_crops(slide, some, 1) if crop is not None]
         far = [
             known.unlikeness(classifier.logits_and_features([FAULTS[fault](crop) for crop in crops])[1])
             for fault in ("as it is", "blue")

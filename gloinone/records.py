@@ -219,6 +219,8 @@ class Overview:
     """Tissue, undilated."""
     unread: Mask | None = None
     """True where the file is damaged; counted as tissue, since it may be. None: all was read."""
+    gain: float = 1.0
+    """What the networks see the slide's pixels multiplied by; over 1 where its white is dark."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ class Detector:
         """Begin to read what ``detect`` needs of a slide; the caller closes it before the slide."""
         config = self.config
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
-        return TileStream(slide, plan, config.readers, config.readers + 2 * self.batch_size)
+        return TileStream(slide, plan, config.readers, config.readers + 2 * self.batch_size, overview.gain)
 
     def detect(self, tiles: TileStream, on_tile: Callable[[int, int], None]) -> Detected:
         """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read. Closes ``tiles``."""

@@ -35,7 +35,7 @@ from gloinone.records import (
     SlideInfo,
     SlideResult,
 )
-from gloinone.slide.crops import stream_crops
+from gloinone.slide.crops import lit_crops, stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
@@ -140,11 +140,11 @@ class Begun:
             found = stages.detect(self.tiles, on_tile)
         circles = in_reading_order(found.circles)
         with clock("classify"):
-            classified, features, lost = _classify(slide, circles, stages)
+            classified, features, lost = _classify(slide, overview.gain, circles, stages)
         kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
         with clock("segment"):
             outlines = stages.segment(
-                [crop for _, crop in kept],
+                lit_crops((crop for _, crop in kept), overview.gain),
                 [candidate.detection for candidate, _ in kept],
                 (slide.info.width, slide.info.height),
             )
@@ -192,7 +192,7 @@ def in_reading_order(circles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _classify(
-    slide: Slide, circles: NDArray[np.float64], stages: Stages
+    slide: Slide, gain: float, circles: NDArray[np.float64], stages: Stages
 ) -> tuple[list[_Classified], NDArray[np.float64], list[NDArray[np.float64]]]:
     """Candidates in the order of the circles, (N, C) features, and the circles whose crops could not be read."""
     classified: list[_Classified] = []
@@ -201,7 +201,7 @@ def _classify(
     waiting: list[tuple[NDArray[np.float64], Crop]] = []
 
     def flush() -> None:
-        rows = stages.classify([crop for _, crop in waiting])
+        rows = stages.classify(lit_crops((crop for _, crop in waiting), gain))
         features.append(rows[:, 5:])
         for (circle, crop), row in zip(waiting, rows[:, :5], strict=True):
             classified.append(_candidate(circle, crop, row, stages))

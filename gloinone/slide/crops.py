@@ -1,12 +1,14 @@
 """A circle's surroundings as the second-stage networks see them: one framing for training and for use."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.records import Crop, Mask, Window
+from gloinone.slide.light import lit
 from gloinone.slide.sampling import Read, Slide
 from gloinone.slide.stream import WindowStream
 
@@ -25,6 +27,11 @@ def crop_window(cx: float, cy: float, radius: float, mpp: float, edge_px: int = 
     """
     half = radius + CONTEXT_UM / mpp
     return Window(cx - half, cy - half, 2 * half, 2 * half, edge_px, edge_px)
+
+
+def lit_crops(crops: Iterable[Crop], gain: float) -> list[Crop]:
+    """Crops as the networks are to see them; ``gain`` of the slide's overview."""
+    return [replace(crop, pixels=lit(crop.pixels, gain)) for crop in crops]
 
 
 def stream_crops(

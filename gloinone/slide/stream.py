@@ -20,6 +20,7 @@ import numpy as np
 from gloinone.errors import SlideUnreadableError
 from gloinone.records import Mask, Pixels, Points, Window
 from gloinone.slide.blocks import BlockReader, boxes_of
+from gloinone.slide.light import lit
 from gloinone.slide.sampling import Read, Slide
 from gloinone.slide.tiles import Tile, TilePlan
 
@@ -32,7 +33,7 @@ class TileRead:
     window: Window
     """What was read exactly: the tile's window rounded to whole pixels of the pyramid level."""
     pixels: Pixels | None
-    """None: none of it could be read. Background where a part could not."""
+    """As the network is to see them. None: none of it could be read. Background where a part could not."""
     scanned: Mask | None
     """False where the scanner recorded nothing, or where it could not be read."""
     unread: tuple[tuple[float, float, float, float], ...] = ()
@@ -40,11 +41,17 @@ class TileRead:
 
 
 class TileStream:
-    """Every tile of a plan, in its order. Reading begins at once; closing it stops the threads."""
+    """Every tile of a plan, in its order, its pixels times ``gain``.
 
-    def __init__(self, slide: Slide, plan: TilePlan, workers: int, queue_size: int) -> None:
+    Reading begins at once; closing it stops the threads.
+    """
+
+    def __init__(
+        self, slide: Slide, plan: TilePlan, workers: int, queue_size: int, gain: float = 1.0
+    ) -> None:
         self.slide = slide
         self.plan = plan
+        self.gain = gain
         self._reads = WindowStream(slide, (tile.window for tile in plan.tiles), workers, queue_size)
         self._tiles = iter(plan.tiles)
 
@@ -56,7 +63,8 @@ class TileStream:
         tile = next(self._tiles)
         if read is None:
             return TileRead(tile, tile.window, None, None, (tile.core,))
-        return TileRead(tile, read.window, read.pixels, read.scanned, _unread_of_core(tile, read))
+        pixels = lit(read.pixels, self.gain)
+        return TileRead(tile, read.window, pixels, read.scanned, _unread_of_core(tile, read))
 
     def close(self) -> None:
         """Returns when no read is under way any more."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.records import Mask, Overview, Pixels
+from gloinone.slide.light import gain_of
 from gloinone.slide.sampling import Read, Slide
 
 FINEST_UM_PER_PX = 8.0
@@ -56,7 +57,7 @@ def tissue_overview(slide: Slide, um_per_px: float | None = None) -> Overview:
         um_per_px = float(np.clip(np.sqrt(area_um2 / MAX_OVERVIEW_PX), FINEST_UM_PER_PX, COARSEST_UM_PER_PX))
     read = slide.overview(max(um_per_px, info.mpp))
     tissue = find_tissue(read, info.mpp * read.window.downsample)
-    return Overview(read.window, read.pixels, tissue, read.unread)
+    return Overview(read.window, read.pixels, tissue, read.unread, gain_of(read))
 
 
 def tissue_mm2(overview: Overview, mpp: float) -> float:

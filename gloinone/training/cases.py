@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gloinone.annotations.truth import Truth
 from gloinone.detection.cases import Case, cache_key, load_case, sample_tissue, save_case
 from gloinone.records import Mask, Overview
+from gloinone.slide.light import lit
 from gloinone.slide.reader import open_slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
 from gloinone.training.sources import Say, TruthSlide
@@ -40,7 +41,7 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
             source=source.folder.name,
             patient=source.patient,
             mpp=slide.info.mpp * down,
-            pixels=picture.pixels,
+            pixels=lit(picture.pixels, overview.gain),
             circles=truth.circles() / down,
             ignored=truth.ignored_circles() / down,
             tissue=sample_tissue(known_tissue(overview, truth), scale, seed=0),

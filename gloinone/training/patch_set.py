@@ -27,7 +27,7 @@ from gloinone.training.slide_patches import (
 )
 from gloinone.training.sources import Say, SlideFolder, TruthSlide, truth_slides
 
-FORMAT = 2
+FORMAT = 3
 """Of the cache; raised when patches are made differently."""
 
 
@@ -126,11 +126,13 @@ def _read_slide(
         truth = source.read_truth(slide.info.bounds)
         places: list[Place] = truth_places(truth)
         count = int(np.ceil(background * max(2, len(truth.glomeruli))))
-        places += background_places(slide, tissue_overview(slide), truth, count, rng)
+        overview = tissue_overview(slide)
+        places += background_places(slide, overview, truth, count, rng)
         if circles is not None:
             table = read_circles(circles / "slides" / source.name / "circles.csv")
             places += false_places(table, truth)
-        return read_patches(slide, places, SlideOrigin(source.name, source.patient, source.folder.name))
+        origin = SlideOrigin(source.name, source.patient, source.folder.name)
+        return read_patches(slide, places, origin, overview.gain)
 
 
 def read_circles(path: Path) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from gloinone.labels import NONGLOMERULAR
 from gloinone.learning.patches import PATCH_PX, SPREAD, UNKNOWN, Patches
 from gloinone.records import Overview, Points, Window
 from gloinone.slide.crops import CONTEXT_UM, crop_window
+from gloinone.slide.light import lit
 from gloinone.slide.reader import Slide
 
 BACKGROUND_RADII_UM = (45.0, 120.0)
@@ -93,8 +94,8 @@ def false_places(circles: NDArray[np.float64], truth: Truth, per_glomerulus: flo
     return [Place(circle[:3], NONGLOMERULAR) for circle in free[:most]]
 
 
-def read_patches(slide: Slide, places: Sequence[Place], origin: SlideOrigin) -> Patches:
-    """One patch each; other glomeruli in the picture are background of the one that is meant."""
+def read_patches(slide: Slide, places: Sequence[Place], origin: SlideOrigin, gain: float = 1.0) -> Patches:
+    """One patch each, its pixels times ``gain``; other glomeruli in it are background of the one that is meant."""
     count = len(places)
     pixels = np.empty((count, PATCH_PX, PATCH_PX, 3), np.uint8)
     masks = np.zeros((count, PATCH_PX, PATCH_PX), np.uint8)
@@ -106,7 +107,7 @@ def read_patches(slide: Slide, places: Sequence[Place], origin: SlideOrigin) -> 
         edge = crop.width * SPREAD
         window = Window(cx - edge / 2, cy - edge / 2, edge, edge, PATCH_PX, PATCH_PX)
         read = slide.read_window(window.x, window.y, edge, edge, PATCH_PX, PATCH_PX)
-        pixels[i] = read.pixels
+        pixels[i] = lit(read.pixels, gain)
         radius[i] = r / (r + context) * (PATCH_PX / SPREAD / 2)
         if place.ring is not None:
             masks[i] = ring_mask(read.window.image_from_l0(place.ring), PATCH_PX, PATCH_PX)
