@@ -4,8 +4,8 @@
 
 The lines it prints; times are medians of --repeat, with the networks loaded, unless they say otherwise:
 
-  start-up                 a fresh process until its first tile has been read: imports, weights, overview; with
-                           compiled bytecode
+  start-up                 a fresh `gloinone run` until it has read its first tile: imports, weights, overview; with
+                           compiled bytecode; the processor's seconds
   tissue                   area of the undilated mask
   decoded/tissue           area of the slide under the planned tiles, each place counted once
   network/tissue           area that the planned tiles push through the detector, overlaps counted as often as pushed
@@ -21,6 +21,10 @@ The lines it prints; times are medians of --repeat, with the networks loaded, un
   per cm2 of tissue        the whole job
   1, 2, 4, 8 slides        one run over so many copies of the slide, the next read ahead and the last written meanwhile:
                            seconds until the last is in place, area of tissue, and against as many times the first
+  growth                   the line through all of these, from the first slide to the last, by least squares: what a run
+                           costs once (the first slide is read and the last written with nothing else at work), what
+                           each slide adds, and how far the measured lie from the line at most, in % of them; growth
+                           is linear where that is little. Of fewer than four slides it says nothing
   peak memory              of this process after all these jobs (GPU: and of the device)
 """
 
@@ -32,16 +36,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
+from benchmarks.first_tile import add_slide_options
 from benchmarks.published import published_cost
 from benchmarks.steps import READERS, circles_of, joined, measure_alone, median_of
-from benchmarks.subject import Subject, add_slide_options, subject_of
+from benchmarks.subject import Subject, subject_of
 from gloinone.pipeline.atomic import sync_tree
 from gloinone.pipeline.progress import Silent
 from gloinone.pipeline.run_folder import run_folder
@@ -52,9 +57,8 @@ from gloinone.records import Overview, SlideResult, Status
 from gloinone.slide.tiles import plan_cost, plan_tiles
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
 
-
-class EnoughError(Exception):
-    """The first tile has been read."""
+LEAST_SLIDES = 4
+"""Through fewer points some line always goes well."""
 
 
 def whole_job(subject: Subject) -> tuple[SlideResult, Mapping[str, float]]:
@@ -164,7 +168,7 @@ def run_over_copies(subject: Subject, jobs: int) -> list[float]:
 def growth(finished: Sequence[float], area_mm2: float) -> list[tuple[str, str]]:
     """A line for 1, 2, 4, ... slides."""
     counts = [2**k for k in range(len(finished).bit_length()) if 2**k <= len(finished)]
-    return [
+    lines = [
         (
             f"{n} slides",
             f"{finished[n - 1]:.2f} s, {n * area_mm2:.1f} mm2, "
@@ -172,6 +176,22 @@ def growth(finished: Sequence[float], area_mm2: float) -> list[tuple[str, str]]:
         )
         for n in counts
     ]
+    if len(finished) >= LEAST_SLIDES:
+        once, each, deviation = line_through(finished)
+        per_cm2 = each / area_mm2 * 100
+        words = f"{once:.1f} s and {each:.1f} s a slide ({per_cm2:.1f} s per cm2), at most {100 * deviation:.1f} % off"
+        lines.append(("growth", words))
+    return lines
+
+
+def line_through(finished: Sequence[float]) -> tuple[float, float, float]:
+    """Seconds of a run that do not depend on how many slides it has, of each slide, and the largest deviation.
+
+    The last as a share of the measured.
+    """
+    counts, measured = np.arange(1, len(finished) + 1), np.asarray(finished, np.float64)
+    each, once = np.polyfit(counts, measured, 1)
+    return float(once), float(each), float(np.abs((once + each * counts) / measured - 1).max())
 
 
 def peak_memory(on_gpu: bool) -> str:
@@ -180,14 +200,20 @@ def peak_memory(on_gpu: bool) -> str:
     return text + (f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the device" if on_gpu else "")
 
 
-def start_up(arguments: Sequence[str], repeat: int) -> float:
-    """Median seconds of a fresh process until it has read its first tile; the first one compiles bytecode."""
+def start_up(given: argparse.Namespace) -> str:
+    """Median of fresh processes until the first tile has been read; the first one, not timed, compiles bytecode."""
     root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "-m", "benchmarks.speed", *arguments, "--until-first-tile"]
+    command = [sys.executable, "-m", "benchmarks.first_tile", str(given.slide), "--device", given.device]
+    for name, values in (("--mpp", [given.mpp]), ("--mpp-csv", [given.mpp_csv]), ("--models", given.models)):
+        command += [word for value in values if value is not None for word in (name, str(value))]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run(command, check=True, env=env)
-    return median_of(repeat, lambda: subprocess.run(command, check=True, env=env))[0]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, _ = median_of(given.repeat, lambda: subprocess.run(command, check=True, env=env))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{seconds:.1f} s, {busy / given.repeat:.1f} s of the processor"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -202,7 +228,6 @@ def parser() -> argparse.ArgumentParser:
         default=200,
         help="tiles of the published schedule that are really done; the rest is reckoned from them (200)",
     )
-    made.add_argument("--until-first-tile", action="store_true", help=argparse.SUPPRESS)
     return made
 
 
@@ -210,24 +235,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     given = parser().parse_args(arguments)
     subject = subject_of(given)
-    if given.until_first_tile:
-        stop_at_first_tile(subject)
-        return
     print(f"{subject.slide.name} on {subject.networks.device}")
-    own_words = sys.argv[1:] if arguments is None else arguments
-    print(f"start-up: {start_up(own_words, given.repeat):.1f} s", flush=True)
+    print(f"start-up: {start_up(given)}", flush=True)
     for name, value in report(subject, given.repeat, given.jobs, given.published_tiles):
         print(f"{name}: {value}")
-
-
-def stop_at_first_tile(subject: Subject) -> None:
-    """What a run does until then."""
-
-    def enough(done: int, total: int) -> None:
-        raise EnoughError
-
-    with subject.open() as slide, suppress(EnoughError):
-        subject.stages.detect(subject.stages.read(slide, tissue_overview(slide)), enough)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published import EDGE_PX, published_tiles
-from benchmarks.speed import growth, main
+from benchmarks.speed import growth, line_through, main
 from benchmarks.steps import joined
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
@@ -63,7 +63,7 @@ def test_the_published_tiles_cover_the_slide_each_place_four_times(drawn: Path) 
 def test_beside_a_gpu_the_slower_decides_and_growth_is_told_for_powers_of_two() -> None:
     assert joined(2.0, 3.0, on_gpu=False) == 5.0
     assert joined(2.0, 3.0, on_gpu=True) == 3.0
-    lines = growth([1.0, 2.2, 3.0, 4.4, 5.0], 2.5)
+    *lines, _ = growth([1.0, 2.2, 3.0, 4.4, 5.0], 2.5)
     assert [text.split(", ")[1] for _, text in lines] == ["2.5 mm2", "5.0 mm2", "10.0 mm2"]
     assert [name for name, _ in lines] == ["1 slides", "2 slides", "4 slides"]
     assert [text.split(", ")[2] for _, text in lines] == [
@@ -71,3 +71,16 @@ def test_beside_a_gpu_the_slower_decides_and_growth_is_told_for_powers_of_two() 
         "1.10 of 2 times one",
         "1.10 of 4 times one",
     ]
+
+
+def test_growth_is_a_line_and_how_far_the_slides_lie_from_it() -> None:
+    once, each, deviation = line_through([2.0, 3.5, 5.0, 6.5])
+    assert (once, each) == pytest.approx((0.5, 1.5))
+    assert deviation == pytest.approx(0, abs=1e-9)
+    # Quadratic, 1 4 9 16: the line through them is 5 n - 5, which says 0 of the first
+    assert line_through([1.0, 4.0, 9.0, 16.0]) == pytest.approx((-5.0, 5.0, 1.0))
+    assert growth([2.0, 3.5, 5.0, 6.5], 2.5)[-1] == (
+        "growth",
+        "0.5 s and 1.5 s a slide (60.0 s per cm2), at most 0.0 % off",
+    )
+    assert [name for name, _ in growth([2.0, 3.5, 5.0], 2.5)] == ["1 slides", "2 slides"]
