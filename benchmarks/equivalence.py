@@ -25,7 +25,8 @@ import shapely
 import gloinone.classification.build
 import gloinone.learning.device
 import gloinone.segmentation.build
-from benchmarks.subject import add_slide_options, subject_of
+from benchmarks.first_tile import add_slide_options
+from benchmarks.subject import subject_of
 from gloinone.geometry import circle_iou
 from gloinone.pipeline.run_slide import Stages, analyse
 from gloinone.records import Glomerulus, SlideResult

@@ -26,7 +26,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.subject import Subject, add_slide_options, subject_of
+from benchmarks.first_tile import add_slide_options
+from benchmarks.subject import Subject, subject_of
 from gloinone.records import Overview
 from gloinone.slide.tissue import tissue_overview
 

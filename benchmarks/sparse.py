@@ -24,8 +24,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.first_tile import add_slide_options
 from benchmarks.speed import whole_job
-from benchmarks.subject import add_slide_options, subject_of
+from benchmarks.subject import subject_of
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.scene import draw
 from gloinone.drawn.tiff_file import Picture, TiffFile

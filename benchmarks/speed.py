@@ -4,8 +4,8 @@
 
 The lines it prints; times are medians of --repeat, with the networks loaded, unless they say otherwise:
 
-  start-up                 a fresh process until its first tile has been read: imports, weights, overview; with
-                           compiled bytecode
+  start-up                 a fresh `gloinone run` until it has read its first tile: imports, weights, overview; with
+                           compiled bytecode; the processor's seconds
   tissue                   area of the undilated mask
   decoded/tissue           area of the slide under the planned tiles, each place counted once
   network/tissue           area that the planned tiles push through the detector, overlaps counted as often as pushed
@@ -19,8 +19,12 @@ The lines it prints; times are medians of --repeat, with the networks loaded, un
   published schedule       every tile of the slide, half overlap, batch 1, float32, through PNG files, with our weights
   speed-up over published schedule   that against the whole job
   per cm2 of tissue        the whole job
-  1, 2, 4, 8 slides        one run over so many copies of the slide, the next read ahead and the last written meanwhile:
+  1, 2, 4, 8 slides        a run over so many copies of the slide, the next read ahead and the last written meanwhile:
                            seconds until the last is in place, area of tissue, and against as many times the first
+  growth                   the line through these, by least squares: what a run costs once (its first slide is read and
+                           its last written with nothing else at work), what each slide adds, and how far the measured
+                           lie from the line at most; growth with tissue is linear where that is little. Through two
+                           points a line always goes, so it takes three
   peak memory              of this process after all these jobs (GPU: and of the device)
 """
 
@@ -32,16 +36,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
+from benchmarks.first_tile import add_slide_options
 from benchmarks.published import published_cost
 from benchmarks.steps import READERS, circles_of, joined, measure_alone, median_of
-from benchmarks.subject import Subject, add_slide_options, subject_of
+from benchmarks.subject import Subject, subject_of
 from gloinone.pipeline.atomic import sync_tree
 from gloinone.pipeline.progress import Silent
 from gloinone.pipeline.run_folder import run_folder
@@ -52,9 +57,8 @@ from gloinone.records import Overview, SlideResult, Status
 from gloinone.slide.tiles import plan_cost, plan_tiles
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
 
-
-class EnoughError(Exception):
-    """The first tile has been read."""
+LEAST_POINTS = 3
+"""Through fewer some line always goes."""
 
 
 def whole_job(subject: Subject) -> tuple[SlideResult, Mapping[str, float]]:
@@ -77,7 +81,7 @@ def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> li
     config = subject.detector.config
     whole_job(subject)  # the first one is not timed
     whole, (result, steps) = median_of(repeat, lambda: whole_job(subject))
-    finished = run_over_copies(subject, jobs)
+    costs = {n: run_over_copies(subject, n) for n in (2**k for k in range(jobs.bit_length()))}
     memory = peak_memory(on_gpu)
     with subject.open() as slide:
         overview: Overview = tissue_overview(slide)
@@ -124,32 +128,32 @@ def report(subject: Subject, repeat: int, jobs: int, published_tiles: int) -> li
         ),
         ("speed-up over published schedule", f"{published.seconds / whole:.1f}"),
         ("per cm2 of tissue", f"{whole / area * 100:.1f} s"),
-        *growth(finished, area),
+        *growth(costs, area),
         ("peak memory", memory),
     ]
 
 
 class Ends(Silent):
-    """When each slide of a run was in place."""
+    """When the last slide of a run was in place."""
 
     def __init__(self) -> None:
         self.start_s = time.monotonic()
-        self.seconds: list[float] = []
+        self.seconds = 0.0
 
     def end(self, name: str, status: Status, text: str) -> None:
-        """In the order in which they end."""
+        """Raises RuntimeError unless it was done."""
         if status != "done":
             raise RuntimeError(f"{name}: {status} ({text})")
-        self.seconds.append(time.monotonic() - self.start_s)
+        self.seconds = time.monotonic() - self.start_s
 
 
-def run_over_copies(subject: Subject, jobs: int) -> list[float]:
-    """Seconds from the beginning of a run until each of its slides was in place."""
+def run_over_copies(subject: Subject, count: int) -> float:
+    """Seconds from the beginning of a run until the last of its slides was in place."""
     slide, resolution = subject.slide.path, subject.resolution
     with TemporaryDirectory() as folder:
         source, table = Path(folder) / "in", Path(folder) / "mpp.csv"
         source.mkdir()
-        names = [f"{number}{slide.suffix}" for number in range(jobs)]
+        names = [f"{number}{slide.suffix}" for number in range(count)]
         for name in names:  # a link to what is there already would be the same slide
             (shutil.copytree if slide.is_dir() else shutil.copy)(slide, source / name)
         table.write_text("slide,mpp\n" + "".join(f"{name},{resolution.mpp}\n" for name in names))
@@ -161,17 +165,28 @@ def run_over_copies(subject: Subject, jobs: int) -> list[float]:
     return ends.seconds
 
 
-def growth(finished: Sequence[float], area_mm2: float) -> list[tuple[str, str]]:
-    """A line for 1, 2, 4, ... slides."""
-    counts = [2**k for k in range(len(finished).bit_length()) if 2**k <= len(finished)]
-    return [
-        (
-            f"{n} slides",
-            f"{finished[n - 1]:.2f} s, {n * area_mm2:.1f} mm2, "
-            f"{finished[n - 1] / (n * finished[0]):.2f} of {n} times one",
-        )
-        for n in counts
+def growth(costs: Mapping[int, float], area_mm2: float) -> list[tuple[str, str]]:
+    """A line for each number of slides, and what they say together; ``costs``: seconds by number."""
+    lines = [
+        (f"{n} slides", f"{cost:.2f} s, {n * area_mm2:.1f} mm2, {cost / (n * costs[1]):.2f} of {n} times one")
+        for n, cost in costs.items()
     ]
+    if len(costs) >= LEAST_POINTS:
+        once, each, deviation = line_through(costs)
+        per_cm2 = each / area_mm2 * 100
+        words = f"{once:.1f} s and {each:.1f} s a slide ({per_cm2:.1f} s per cm2), at most {100 * deviation:.1f} % off"
+        lines.append(("growth", words))
+    return lines
+
+
+def line_through(costs: Mapping[int, float]) -> tuple[float, float, float]:
+    """Seconds of a run however many slides it has, those of each slide, and the largest deviation.
+
+    The last as a share of the measured.
+    """
+    counts, measured = np.array(list(costs)), np.array(list(costs.values()))
+    each, once = np.polyfit(counts, measured, 1)
+    return float(once), float(each), float(np.abs((once + each * counts) / measured - 1).max())
 
 
 def peak_memory(on_gpu: bool) -> str:
@@ -180,14 +195,20 @@ def peak_memory(on_gpu: bool) -> str:
     return text + (f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the device" if on_gpu else "")
 
 
-def start_up(arguments: Sequence[str], repeat: int) -> float:
-    """Median seconds of a fresh process until it has read its first tile; the first one compiles bytecode."""
+def start_up(given: argparse.Namespace) -> str:
+    """Median of fresh processes until the first tile has been read; the first one, not timed, compiles bytecode."""
     root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "-m", "benchmarks.speed", *arguments, "--until-first-tile"]
+    command = [sys.executable, "-m", "benchmarks.first_tile", str(given.slide), "--device", given.device]
+    for name, values in (("--mpp", [given.mpp]), ("--mpp-csv", [given.mpp_csv]), ("--models", given.models)):
+        command += [word for value in values if value is not None for word in (name, str(value))]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run(command, check=True, env=env)
-    return median_of(repeat, lambda: subprocess.run(command, check=True, env=env))[0]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, _ = median_of(given.repeat, lambda: subprocess.run(command, check=True, env=env))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{seconds:.1f} s, {busy / given.repeat:.1f} s of the processor"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -195,14 +216,18 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_slide_options(made)
     made.add_argument("--repeat", type=int, default=3, help="times that each thing is measured (3)")
-    made.add_argument("--jobs", type=int, default=8, help="copies of the slide in the run over several (8)")
+    made.add_argument(
+        "--jobs",
+        type=int,
+        default=8,
+        help="copies of the slide in the largest run over several; those of 1, 2, 4, ... before it (8)",
+    )
     made.add_argument(
         "--published-tiles",
         type=int,
         default=200,
         help="tiles of the published schedule that are really done; the rest is reckoned from them (200)",
     )
-    made.add_argument("--until-first-tile", action="store_true", help=argparse.SUPPRESS)
     return made
 
 
@@ -210,24 +235,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     given = parser().parse_args(arguments)
     subject = subject_of(given)
-    if given.until_first_tile:
-        stop_at_first_tile(subject)
-        return
     print(f"{subject.slide.name} on {subject.networks.device}")
-    own_words = sys.argv[1:] if arguments is None else arguments
-    print(f"start-up: {start_up(own_words, given.repeat):.1f} s", flush=True)
+    print(f"start-up: {start_up(given)}", flush=True)
     for name, value in report(subject, given.repeat, given.jobs, given.published_tiles):
         print(f"{name}: {value}")
-
-
-def stop_at_first_tile(subject: Subject) -> None:
-    """What a run does until then."""
-
-    def enough(done: int, total: int) -> None:
-        raise EnoughError
-
-    with subject.open() as slide, suppress(EnoughError):
-        subject.stages.detect(subject.stages.read(slide, tissue_overview(slide)), enough)
 
 
 if __name__ == "__main__":

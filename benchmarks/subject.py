@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from gloinone.cli.inspect import resolution_of, the_slide
 from gloinone.detection.build import build_detector
@@ -43,17 +42,6 @@ class Subject:
     def open(self) -> Slide:
         """The caller closes it."""
         return open_slide(self.slide.path, self.slide.name, self.resolution)
-
-
-def add_slide_options(parser: argparse.ArgumentParser) -> None:
-    """What says which slide, which weights and where."""
-    parser.add_argument("slide", type=Path)
-    parser.add_argument("--device", default="auto", help="as of gloinone run")
-    parser.add_argument("--mpp", type=float, help="microns per pixel, if the file does not say it")
-    parser.add_argument("--mpp-csv", type=Path, help="table with columns slide and mpp")
-    parser.add_argument(
-        "--models", type=Path, action="append", default=[], help="look for weights here first"
-    )
 
 
 def subject_of(given: argparse.Namespace) -> Subject:

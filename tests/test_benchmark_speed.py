@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published import EDGE_PX, published_tiles
-from benchmarks.speed import growth, main
+from benchmarks.speed import growth, line_through, main
 from benchmarks.steps import joined
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
@@ -25,7 +25,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_it_prints_what_it_explains(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([str(drawn), "--device", "cpu", "--repeat", "1", "--jobs", "2", "--published-tiles", "1"])
+    main([str(drawn), "--device", "cpu", "--repeat", "1", "--jobs", "4", "--published-tiles", "1"])
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
     for name in (
         "decoded/tissue",
@@ -60,14 +60,20 @@ def test_the_published_tiles_cover_the_slide_each_place_four_times(drawn: Path) 
     assert len(holding) == 4
 
 
-def test_beside_a_gpu_the_slower_decides_and_growth_is_told_for_powers_of_two() -> None:
+def test_beside_a_gpu_the_slower_decides_and_two_slides_are_held_against_one() -> None:
     assert joined(2.0, 3.0, on_gpu=False) == 5.0
     assert joined(2.0, 3.0, on_gpu=True) == 3.0
-    lines = growth([1.0, 2.2, 3.0, 4.4, 5.0], 2.5)
-    assert [text.split(", ")[1] for _, text in lines] == ["2.5 mm2", "5.0 mm2", "10.0 mm2"]
-    assert [name for name, _ in lines] == ["1 slides", "2 slides", "4 slides"]
-    assert [text.split(", ")[2] for _, text in lines] == [
-        "1.00 of 1 times one",
-        "1.10 of 2 times one",
-        "1.10 of 4 times one",
+    lines = growth({1: 1.0, 2: 2.2}, 2.5)
+    assert lines == [
+        ("1 slides", "1.00 s, 2.5 mm2, 1.00 of 1 times one"),
+        ("2 slides", "2.20 s, 5.0 mm2, 1.10 of 2 times one"),
     ]
+
+
+def test_growth_is_a_line_and_how_far_the_slides_lie_from_it() -> None:
+    assert line_through({1: 2.0, 2: 3.5, 4: 6.5, 8: 12.5}) == pytest.approx((0.5, 1.5, 0))
+    # Quadratic, 1 4 9 16: the line through them is 5 n - 5, which says 0 of the first
+    assert line_through({1: 1.0, 2: 4.0, 3: 9.0, 4: 16.0}) == pytest.approx((-5.0, 5.0, 1.0))
+    lines = growth({1: 2.0, 2: 3.5, 4: 6.5}, 2.5)
+    assert lines[-1] == ("growth", "0.5 s and 1.5 s a slide (60.0 s per cm2), at most 0.0 % off")
+    assert [name for name, _ in lines] == ["1 slides", "2 slides", "4 slides", "growth"]

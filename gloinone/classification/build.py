@@ -8,7 +8,7 @@ from gloinone.classification.bit import BitClassifier
 from gloinone.classification.predict import BATCH, Classifier
 from gloinone.learning.backbones import Normalise
 from gloinone.weights.card import ModelCard
-from gloinone.weights.starting import fill
+from gloinone.weights.starting import filled
 
 BIT = "bit-r101x1"
 """On the card of a BiT classifier."""
@@ -23,7 +23,6 @@ def build_network(card: ModelCard) -> nn.Module:
 
 def build_classifier(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Classifier:
     """A classifier with the given weights, every key of them used and none missing."""
-    network = build_network(card)
-    fill(network, state, f"card {card.name}")
+    network = filled(lambda: build_network(card), state, f"card {card.name}")
     alone = device.type == "cpu" and card.architecture.name == BIT  # what a batch is padded with costs much
     return Classifier(network, card, device, 1 if alone else BATCH)

@@ -13,7 +13,7 @@ from gloinone.detection.views import AS_IT_IS, View
 from gloinone.errors import UsageError, WeightsError
 from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
 from gloinone.weights.card import Architecture, ModelCard
-from gloinone.weights.starting import fill
+from gloinone.weights.starting import filled
 
 RESNET = "circlenet-resnet"
 """On the card of a network of ours; its options are ``backbone`` and ``width``."""
@@ -95,6 +95,5 @@ def build_detector(
     views: Sequence[View] = (AS_IT_IS,),
 ) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
-    network = build_network(card)
-    fill(network, state, f"card {card.name}")
+    network = filled(lambda: build_network(card), state, f"card {card.name}")
     return Detector(network, detect_config(card), device, views)

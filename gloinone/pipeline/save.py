@@ -3,8 +3,10 @@
 No file holds a time or a machine's name: the same result is the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -37,6 +39,11 @@ CROPS = "crops"
 MASKS = "masks"
 LABEL_MAP = "masks.tif"
 PIECE_MAP = "pieces.png"
+
+WRITERS = 2
+"""Threads that make files and write them: half of it is compression, during which Python goes on."""
+Make = Callable[[], bytes]
+"""What is in a file."""
 
 
 @dataclass(frozen=True)
@@ -74,31 +81,48 @@ def write_slide(
     OSError for what cannot be written.
     """
     place = f"{SLIDES}/{result.info.name}" if place is None else place
-    stem = file_stem(result.info.name)
     kept = by_candidate(result.candidates, result.glomeruli)
     earlier = earlier or Earlier(jpeg_bytes(_shown(result)), kept)
-    files = {
-        f"{stem}.xml": imagescope_bytes(result, options.shape),
-        f"{stem}.geojson": geojson_bytes(result, options.shape),
-        GLOMERULI_CSV: csv_bytes(GLOMERULI, glomerulus_rows(result, place, options.crops, options.masks)),
-        CIRCLES_CSV: csv_bytes(CIRCLES, circle_rows(result)),
-        PIECES_CSV: csv_bytes(PIECES, piece_rows(result)),
-        CORES_CSV: csv_bytes(CORES, core_rows(result)),
-        THUMBNAIL: earlier.thumbnail,
-        TISSUE: png_bytes(_black_white(result.overview.tissue)),
-        OVERLAY: jpeg_bytes(draw_overlay(_with_thumbnail(result, earlier.thumbnail))),
-        CONTACT: jpeg_bytes(draw_contact(result)),
-        RESULT: result_bytes(result, earlier.outlined),
-    }
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    if result.piece_map is not None:
-        (folder / PIECE_MAP).write_bytes(png_bytes(result.piece_map))
+    files = _tables_and_pictures(result, options, place, earlier)
     if options.crops:
-        _write_crops(folder / CROPS, kept, earlier.outlined)
+        (folder / CROPS).mkdir()
+        files |= _crops(kept, earlier.outlined)
     if options.masks:
-        _write_masks(folder / MASKS, result.glomeruli)
-        write_label_map(folder / LABEL_MAP, result.glomeruli, result.info)
+        (folder / MASKS).mkdir()
+        files |= {f"{MASKS}/{g.id}.png": partial(_mask_bytes, g.outline.mask) for g in result.glomeruli}
+    jobs: list[Callable[[], object]] = [partial(_write, folder / name, make) for name, make in files.items()]
+    if options.masks:
+        jobs.insert(0, partial(write_label_map, folder / LABEL_MAP, result.glomeruli, result.info))
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="file") as pool:
+        for _ in pool.map(lambda job: job(), jobs):  # what goes wrong in one is raised, and no other is begun
+            pass
+
+
+def _tables_and_pictures(
+    result: SlideResult, options: SaveOptions, place: str, earlier: Earlier
+) -> dict[str, Make]:
+    """All of the folder but crops and masks; nothing is made yet."""
+    stem, piece_map = file_stem(result.info.name), result.piece_map
+    files: dict[str, Make] = {
+        f"{stem}.xml": lambda: imagescope_bytes(result, options.shape),
+        f"{stem}.geojson": lambda: geojson_bytes(result, options.shape),
+        GLOMERULI_CSV: lambda: csv_bytes(
+            GLOMERULI, glomerulus_rows(result, place, options.crops, options.masks)
+        ),
+        CIRCLES_CSV: lambda: csv_bytes(CIRCLES, circle_rows(result)),
+        PIECES_CSV: lambda: csv_bytes(PIECES, piece_rows(result)),
+        CORES_CSV: lambda: csv_bytes(CORES, core_rows(result)),
+        THUMBNAIL: lambda: earlier.thumbnail,
+        TISSUE: lambda: _mask_bytes(result.overview.tissue),
+        OVERLAY: lambda: jpeg_bytes(draw_overlay(_with_thumbnail(result, earlier.thumbnail))),
+        CONTACT: lambda: jpeg_bytes(draw_contact(result)),
+        RESULT: lambda: result_bytes(result, earlier.outlined),
+    }
+    return files if piece_map is None else files | {PIECE_MAP: lambda: png_bytes(piece_map)}
+
+
+def _write(path: Path, make: Make) -> None:
+    path.write_bytes(make())
 
 
 def crop_name(place: int, glomerulus: str) -> str:
@@ -120,22 +144,17 @@ def _with_thumbnail(result: SlideResult, thumbnail: bytes) -> SlideResult:
     return replace(result, picture=Crop(window, np.asarray(pixels, np.uint8)))
 
 
-def _write_crops(folder: Path, kept: Mapping[int, Glomerulus], outlined: Mapping[int, Glomerulus]) -> None:
+def _crops(kept: Mapping[int, Glomerulus], outlined: Mapping[int, Glomerulus]) -> dict[str, Make]:
     """What the networks saw of each glomerulus, and of each circle that was one before."""
-    folder.mkdir()
-    for place, glomerulus in {**outlined, **kept}.items():
-        if glomerulus.crop is not None:
-            name = crop_name(place, glomerulus.id if place in kept else "")
-            (folder / name).write_bytes(png_bytes(glomerulus.crop))
+    return {
+        f"{CROPS}/{crop_name(place, glomerulus.id if place in kept else '')}": partial(
+            png_bytes, glomerulus.crop
+        )
+        for place, glomerulus in {**outlined, **kept}.items()
+        if glomerulus.crop is not None
+    }
 
 
-def _write_masks(folder: Path, glomeruli: Sequence[Glomerulus]) -> None:
-    """White where the glomerulus is, in size and frame of its crop."""
-    folder.mkdir()
-    for glomerulus in glomeruli:
-        (folder / f"{glomerulus.id}.png").write_bytes(png_bytes(_black_white(glomerulus.outline.mask)))
-
-
-def _black_white(mask: Mask) -> Pixels:
-    """(H, W) 255 where the mask is true."""
-    return np.where(mask, 255, 0).astype(np.uint8)
+def _mask_bytes(mask: Mask) -> bytes:
+    """White where the mask is true."""
+    return png_bytes(np.where(mask, 255, 0).astype(np.uint8))

@@ -9,7 +9,7 @@ from gloinone.segmentation import networks
 from gloinone.segmentation.padded_deeplab import PaddedDeepLab
 from gloinone.segmentation.predict import BATCH, Segmenter
 from gloinone.weights.card import ModelCard
-from gloinone.weights.starting import fill
+from gloinone.weights.starting import filled
 
 DEEPLAB = "deeplabv3-resnet101"
 """On the card of a published segmenter; its options are ``pad_px`` and ``network_px``."""
@@ -31,8 +31,7 @@ def build_network(card: ModelCard) -> nn.Module:
 
 def build_segmenter(card: ModelCard, state: dict[str, torch.Tensor], device: torch.device) -> Segmenter:
     """A segmenter with the given weights, every key of them used and none missing."""
-    network = build_network(card)
-    fill(network, state, f"card {card.name}")
+    network = filled(lambda: build_network(card), state, f"card {card.name}")
     alone = (
         device.type == "cpu" and card.architecture.name == DEEPLAB
     )  # what a batch is padded with costs much

@@ -1,20 +1,17 @@
 """The segmenter: DeepLabv3 or v3+ (Chen et al. 2017, 2018) or U-Net (Ronneberger et al. 2015) on one encoder."""
 
+from collections.abc import Mapping
 from typing import Any
 
-import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
 from gloinone.errors import WeightsError
-from gloinone.learning.backbones import Normalise
+from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
+from gloinone.segmentation.deeplab_plus import DeepLabPlus
 from gloinone.weights.card import ModelCard
 
-ARCHITECTURES: dict[str, Any] = {
-    "deeplabv3": smp.DeepLabV3,
-    "deeplabv3plus": smp.DeepLabV3Plus,
-    "unet": smp.Unet,
-}
-"""Of segmentation-models-pytorch."""
+ARCHITECTURES = {"deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3Plus", "unet": "Unet"}
+"""Names on the card, and in segmentation-models-pytorch."""
 DILATED = ("deeplabv3", "deeplabv3plus")
 """Their encoder keeps its resolution from stride 16 on."""
 
@@ -50,10 +47,33 @@ def build_network(card: ModelCard) -> OutlineNet:
     if name not in ARCHITECTURES:
         raise WeightsError(f"card {card.name}: unknown segmenter {name!r}; known: {', '.join(ARCHITECTURES)}")
     stride = {"encoder_output_stride": 16} if name in DILATED else {}
-    options = {**stride, "classes": 1, **card.architecture.options}
+    options = {**stride, **card.architecture.options}
     try:
-        # encoder_weights: its default asks a hub on the network
-        network = ARCHITECTURES[name](encoder_weights=None, **options)
+        network = _ours(options) if _is_ours(name, options) else _of_library(name, options)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"card {card.name}: {name} cannot be built with {options} ({error})") from error
     return OutlineNet(Normalise(card.mean, card.std), network)
+
+
+def _is_ours(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether it can be built without the library."""
+    known = {"encoder_name", "encoder_output_stride", "decoder_channels"}
+    return (
+        name == "deeplabv3plus"
+        and options.get("encoder_name") in RESNET_CHANNELS
+        and options["encoder_output_stride"] == 16
+        and options.keys() <= known
+    )
+
+
+def _ours(options: Mapping[str, Any]) -> DeepLabPlus:
+    encoder = ResNetFeatures(options["encoder_name"], dilated=True)
+    return DeepLabPlus(encoder, options.get("decoder_channels", 256))
+
+
+def _of_library(name: str, options: Mapping[str, Any]) -> nn.Module:
+    import segmentation_models_pytorch as smp  # here, since it takes 2 s and what ships does without
+
+    # encoder_weights: its default asks a hub on the network
+    network: nn.Module = getattr(smp, ARCHITECTURES[name])(encoder_weights=None, classes=1, **options)
+    return network

@@ -6,7 +6,6 @@ what the weights were trained on is part of the network, so that nobody forgets 
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.segmentation import deeplabv3_resnet101
 
 from gloinone.learning.backbones import Normalise
 
@@ -15,6 +14,9 @@ class PaddedDeepLab(nn.Module):
     """One logit a pixel of the crop; keys are torchvision's."""
 
     def __init__(self, normalise: Normalise, pad_px: int, network_px: int) -> None:
+        # Here, since it takes 1.4 s and what ships does without
+        from torchvision.models.segmentation import deeplabv3_resnet101
+
         super().__init__()
         self.normalise = normalise
         self.pad_px = pad_px

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 import openslide
 
 from gloinone.errors import SlideUnreadableError
-from gloinone.records import SlideInfo
+from gloinone.records import Pixels, SlideInfo
 from gloinone.slide.dicom import largest_instance
 from gloinone.slide.plain import CONVERT, WHITE, open_plain
 from gloinone.slide.plain_header import plain_kind
@@ -57,12 +56,13 @@ class OpenSlideSlide(PyramidSlide):
                 f"{self.info.name}: level {level} cannot be read at {x_l0}, {y_l0} ({error}); copy it again",
                 quoted=str(error),
             ) from error
-        rgba = np.asarray(image)
-        pixels = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
-        scanned = rgba[..., 3] > 0
-        if scanned.all():
+        # Without alpha at once: an array of all four takes three times as long, and other threads wait meanwhile
+        pixels: Pixels = np.frombuffer(image.tobytes("raw", "RGB"), np.uint8).reshape(height, width, 3)
+        alpha = image.getchannel("A")
+        if not alpha.histogram()[0]:
             return LevelRead(pixels, None, x_l0 / downsample, y_l0 / downsample)
-        pixels[~scanned] = self.background
+        scanned = np.asarray(alpha) > 0
+        pixels = np.where(scanned[..., None], pixels, np.array(self.background, np.uint8))
         return LevelRead(pixels, scanned, x_l0 / downsample, y_l0 / downsample)
 
     def reopen(self) -> "OpenSlideSlide":

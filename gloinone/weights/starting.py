@@ -1,17 +1,49 @@
 """Weights into networks: a model's own, all of them, or those a training starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gloinone.errors import WeightsError
 from gloinone.weights.card import ModelCard, Task, read_card
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
 
+Network = TypeVar("Network", bound=nn.Module)
+
 DEFAULT_BACKBONE = "resnet34"
+DRAWING = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, nn.init.kaiming_uniform_})
+"""What layers fill their weights with."""
+
+
+class _Undrawn(TorchFunctionMode):
+    """Nothing is drawn."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """As it is elsewhere, but for ``DRAWING``, which leaves a tensor as it was."""
+        given = kwargs or {}
+        if func in DRAWING:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def filled(build: Callable[[], Network], state: Mapping[str, Tensor], name: str) -> Network:
+    """A network that is built for these very weights; raises WeightsError as ``fill``."""
+    with _Undrawn():  # weights that are replaced at once: drawing them takes .2 s
+        network = build()
+    fill(network, state, name)
+    return network
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -16,7 +16,7 @@ from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.checkpoint import load_checkpoint, save_checkpoint
 from gloinone.learning.ema import WeightAverage
 from gloinone.learning.journal import Journal, read_journal
-from gloinone.weights.starting import fill_backbone
+from gloinone.weights.starting import fill_backbone, filled
 
 
 def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch):
@@ -181,6 +181,40 @@ def test_starting_weights_must_be_of_the_backbone(tmp_path: Path):
         fill_backbone(backbone, tmp_path / "text.safetensors")
     with pytest.raises(UsageError, match="unknown backbone"):
         ResNetFeatures("vgg")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_a_backbone_is_torchvision_s_resnet(name: str):
+    """The same names in the same order, on which the state of an optimizer depends, and the same numbers."""
+    from torchvision import models
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    theirs, ours = getattr(models, name)(weights=None).eval(), ResNetFeatures(name).eval()
+    state = {key: value for key, value in theirs.state_dict().items() if not key.startswith("fc.")}
+    assert list(ours.state_dict()) == list(state)
+    drawn = ours.state_dict()["layer3.1.conv2.weight"].std() / state["layer3.1.conv2.weight"].std()
+    assert abs(float(drawn) - 1) < 0.02  # those that are not trained, too
+    ours.load_state_dict(state)
+    stages = create_feature_extractor(theirs, [f"layer{n}" for n in (1, 2, 3, 4)])
+    x = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        for own, other in zip(ours(x), stages(x).values(), strict=True):
+            assert torch.equal(own, other)
+
+
+def test_weights_are_not_drawn_where_they_are_given():
+    given = {
+        key: torch.full_like(value, 0.5) for key, value in ResNetFeatures("resnet18").state_dict().items()
+    }
+    before = torch.get_rng_state()
+    network = filled(lambda: ResNetFeatures("resnet18"), given, "here")
+    assert torch.equal(torch.get_rng_state(), before)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, given[key]), key
+    with pytest.raises(WeightsError, match="here: weights of another network"):
+        filled(lambda: ResNetFeatures("resnet34"), given, "here")
+    ResNetFeatures("resnet18")
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 def test_normalisation_is_part_of_the_network():

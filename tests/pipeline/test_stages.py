@@ -1,5 +1,7 @@
 """Which detectors a run has, whatever their order, and what of them is recorded."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,3 +66,16 @@ def test_votes_that_make_no_sense_are_refused(models: Path) -> None:
     assert networks(models, "a", "b", min_votes=8, tta=True).config.voters == 8
     with pytest.raises(UsageError, match="there are 1 votes"):
         networks(models, "a", min_votes=2)
+
+
+WITHOUT = """
+import sys
+from gloinone.pipeline.stages import Networks, StagesConfig
+Networks(StagesConfig(device="cpu")).load()
+print(*sorted({"torchvision", "segmentation_models_pytorch", "timm", "sympy", "torch._dynamo"} & set(sys.modules)))
+"""
+
+
+def test_what_ships_loads_without_the_libraries_that_take_seconds() -> None:
+    loaded = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == ""

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.backbones import ResNetFeatures
 from gloinone.learning.journal import read_journal
 from gloinone.learning.patch_training import PatchSet, patch_recipe
 from gloinone.learning.patches import PATCH_PX, UNKNOWN, Patches
 from gloinone.learning.training import JOURNAL, Recipe, Task, train
 from gloinone.records import Crop, Detection, Window
 from gloinone.segmentation.build import build_segmenter
+from gloinone.segmentation.deeplab_plus import DeepLabPlus
 from gloinone.segmentation.losses import mask_loss
 from gloinone.segmentation.make import MakeConfig, make_segmenter, outlined, start_card
 from gloinone.segmentation.networks import build_network, options_of
@@ -192,6 +194,38 @@ def test_every_network_starts_from_the_encoder_of_another(tmp_path: Path, name: 
     theirs = load_state(ModelPaths(tmp_path / "other"), read_card(tmp_path / "other" / "card.json"))
     for key, value in network.encoder.state_dict().items():
         assert torch.equal(value, theirs[f"network.encoder.{key}"].to(value.dtype)), key
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "resnet50"])
+def test_our_deeplab_is_the_library_s(encoder: str) -> None:
+    """The same names in the same order, on which the state of an optimizer depends, and the same numbers."""
+    import segmentation_models_pytorch as smp
+
+    torch.manual_seed(0)
+    theirs = smp.DeepLabV3Plus(encoder, encoder_weights=None, encoder_output_stride=16, decoder_channels=32)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    ours = DeepLabPlus(ResNetFeatures(encoder, dilated=True), 32)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def test_what_ours_cannot_be_is_the_library_s() -> None:
+    options = options_of("deeplabv3plus", "resnet18")
+    for name, chosen, ours in (
+        ("deeplabv3plus", options, True),
+        ("deeplabv3plus", options | {"encoder_name": "mit_b0"}, False),
+        ("deeplabv3plus", options | {"encoder_output_stride": 8}, False),
+        ("deeplabv3plus", options | {"encoder_depth": 4}, False),
+        ("unet", options_of("unet", "resnet18"), False),
+    ):
+        card = replace(a_card(), architecture=Architecture(name, chosen))
+        assert isinstance(build_network(card).network, DeepLabPlus) == ours, chosen
 
 
 def test_patches_without_outline_train_nothing(tmp_path: Path) -> None:
