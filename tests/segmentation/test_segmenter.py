@@ -156,9 +156,11 @@ def test_training_learns_discs_and_resumes_exactly(tmp_path: Path) -> None:
         run("killed", "step 40/")
     whole, resumed = trained.state_dict(), run("killed", "never").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    losses = [float(row["loss"]) for row in read_journal(tmp_path / "whole" / JOURNAL)]
-    assert losses[-1] < 0.7 * losses[0]
-    scores = dice_of_patches(Segmenter(trained, a_card(), CPU), discs(6, seed=5))
+    assert [float(row["loss"]) > 0 for row in read_journal(tmp_path / "whole" / JOURNAL)] == [True] * 6
+    untrained, scores = (
+        dice_of_patches(Segmenter(network, a_card(), CPU), discs(6, seed=5)) for network in (Tiny(), trained)
+    )
+    assert untrained.mean() < 0.8
     assert scores.mean() > 0.93
     assert a_task(discs(5)).identity != a_task(discs(8)).identity
 
