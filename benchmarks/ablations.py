@@ -124,7 +124,7 @@ def recipe_of(ablation: Ablation, steps: int, batch: int) -> Recipe:
 
 
 def table(rows: Iterable[Mapping[str, str]]) -> str:
-    """Markdown: the base's mean and range, and how far each group lies from the mean."""
+    """Markdown: the base's mean and range, and how far each group, and the base of the same seed, lie from the mean."""
     by_name = {row["name"]: row for row in rows}
     base = [by_name[a.name] for a in ABLATIONS if not a.groups and a.name in by_name]
     if not base:
@@ -139,7 +139,7 @@ def table(rows: Iterable[Mapping[str, str]]) -> str:
         "| its range | " + " | ".join(f"{min(own):.3f} to {max(own):.3f}" for own in values.values()) + " |",
     ]
     for ablation in ABLATIONS:
-        if ablation.groups and ablation.name in by_name:
+        if (ablation.groups or ablation.name == MINER) and ablation.name in by_name:
             own = {column: float(by_name[ablation.name][column]) for column in columns}
             cells = [told(own[c], mean[c], values[c]) for c in columns]
             lines.append(f"| {ablation.name} | " + " | ".join(cells) + " |")
