@@ -33,6 +33,8 @@ class SampleConfig:
     """Tiles that show a mined false circle, where there are any; the others lie anywhere on tissue."""
     sure_weight: float = 0.25
     """A glomerulus that the detector was sure of is shown so often for each time that one it missed is."""
+    source_power: float = 0.5
+    """A source is drawn as its glomeruli to this power; 1: every slide by its own alone, whatever its source."""
     transfer_share: float = 0.25
     """Tiles that are shown in the stains of another training slide or of a reference picture."""
     colour: ColourConfig = field(default_factory=ColourConfig)
@@ -61,7 +63,7 @@ class TileSampler:
             raise ValueError("no tissue in any training slide")
         self.config = config
         self.seed = seed
-        self.weights = _case_weights(self.cases)
+        self.weights = _case_weights(self.cases, config.source_power)
         self.stains = [case_stains(case) for case in self.cases]
         self.references = references
         self.sources = _stains_by_source(self.cases, self.stains)
@@ -141,14 +143,14 @@ def _stains_by_source(cases: Sequence[Case], stains: Sequence[Basis | None]) -> 
     return [by_source[source] for source in sorted(by_source)]
 
 
-def _case_weights(cases: Sequence[Case]) -> NDArray[np.float64]:
-    """Sources by the root of their glomeruli, slides within a source by theirs; one glomerulus more for all."""
+def _case_weights(cases: Sequence[Case], power: float) -> NDArray[np.float64]:
+    """Sources by a power of their glomeruli, slides within a source by theirs; one glomerulus more for all."""
     size = np.array([len(c.circles) + 1.0 for c in cases])
     sources = np.array([c.source for c in cases])
     weights = np.zeros(len(cases))
     for source in sorted(set(sources)):
         of_source = sources == source
-        weights[of_source] = np.sqrt(size[of_source].sum()) * size[of_source] / size[of_source].sum()
+        weights[of_source] = size[of_source].sum() ** power * size[of_source] / size[of_source].sum()
     return np.asarray(weights / weights.sum())
 
 

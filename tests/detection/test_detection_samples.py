@@ -262,3 +262,15 @@ def test_recall_alone_is_told_of_partial_truth():
     told = score([image], recall_at=0.5)
     assert (told.recall, told.best_score) == (0.5, 0.5)
     assert np.isnan([told.ap50, told.ap, told.precision]).all()
+
+
+def test_a_small_source_is_seen_more_often_than_its_glomeruli_say():
+    """Of one case with three glomeruli, and of one with none, each and one more."""
+    cases = [disc_case("a"), replace(disc_case("b"), source="other", circles=NONE)]
+
+    def shares(power: float) -> list[float]:
+        return TileSampler(cases, SampleConfig(source_power=power), seed=0).weights.tolist()
+
+    assert shares(1.0) == pytest.approx([4 / 5, 1 / 5])
+    assert shares(0.5) == pytest.approx([2 / 3, 1 / 3])
+    assert shares(0.0) == pytest.approx([1 / 2, 1 / 2])
