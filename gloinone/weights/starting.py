@@ -22,7 +22,7 @@ DRAWING = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, nn.init.kaimin
 
 
 class _Undrawn(TorchFunctionMode):
-    """Nothing is drawn."""
+    """Nothing is drawn. Not ``torch.device("meta")``: it imports for two seconds."""
 
     def __torch_function__(
         self,
