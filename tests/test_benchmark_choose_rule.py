@@ -1,0 +1,30 @@
+"""The threshold for the card is one that slides agree on, and the same each time."""
+
+import numpy as np
+import pytest
+
+from benchmarks.choose_rule import steady_threshold
+from gloinone.metrics import CircleImage, best_f1
+
+NOTHING = np.empty((0, 3))
+
+
+def a_slide(right: list[float], wrong: list[float]) -> CircleImage:
+    truth = np.array([[100.0 * i, 0, 10] for i in range(len(right))])
+    found = [[*circle, score] for circle, score in zip(truth, right, strict=True)]
+    found += [[100.0 * i, 500, 10, score] for i, score in enumerate(wrong)]
+    return CircleImage(np.array(found), truth, NOTHING)
+
+
+def test_one_slide_says_its_own_best() -> None:
+    slide = a_slide([0.9, 0.5], [0.3])
+    assert steady_threshold([slide]) == best_f1([slide])[0] == pytest.approx(0.5)
+
+
+def test_slides_agree_on_one_between_theirs() -> None:
+    rng = np.random.default_rng(0)
+    slides = [a_slide(list(rng.uniform(0.2, 0.9, 12)), list(rng.uniform(0.1, 0.5, 12))) for _ in range(9)]
+    own = [best_f1([slide])[0] for slide in slides]
+    agreed = steady_threshold(slides)
+    assert min(own) < agreed < max(own)
+    assert agreed == steady_threshold(slides)
