@@ -126,8 +126,12 @@ class Batch:
         return waiting + lost
 
     def _repair_all(self) -> None:
-        """Bring back what a run that died had moved aside, before anything is judged."""
-        unfinished = unfinished_keys(self.config.out)
+        """Bring back what a run that died had moved aside, before anything is judged.
+
+        A run may also have died with its slide in place and its claim not yet released: no other looks at that
+        claim again, since the slide is done, so it is taken over and released here.
+        """
+        unfinished = unfinished_keys(self.config.out) | self.claims.keys()
         for task in self.tasks:
             if task.place.key not in unfinished:
                 continue

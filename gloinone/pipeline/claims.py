@@ -70,6 +70,10 @@ class Claims:
         holder = read_holder(self._path(key))
         return holder is not None and not self._is_dead(holder)
 
+    def keys(self) -> set[str]:
+        """Of all claims, living or dead."""
+        return {path.stem for path in self.folder.glob("*.json")}
+
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 

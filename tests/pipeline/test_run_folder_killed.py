@@ -56,6 +56,24 @@ def test_a_run_killed_half_way_goes_on_to_the_same_files(slides: Path, tmp_path:
     assert not unfinished(out)
 
 
+def test_a_run_killed_between_putting_in_place_and_letting_go(slides: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    run(slides, whole)
+    process = start(slides, out, 0.2)
+    assert line_of(process) == "a.svs"
+    (claim,) = (out / ".claims").glob("*.json")
+    of_the_dead = claim.read_bytes()
+    process.kill()
+    process.communicate()
+    run(slides, out)
+    claim.write_bytes(of_the_dead)
+    method = FakeMethod()
+    assert run(slides, out, method).exit_status == 0
+    assert not method.seen, "its results are whole"
+    assert not unfinished(out)
+    assert tree(out) == tree(whole)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_and_frees_its_slide(
     number: signal.Signals, slides: Path, tmp_path: Path
