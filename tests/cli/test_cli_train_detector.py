@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gloinone.cli.main import program
+from gloinone.cli.train_detector import FROM_BACKBONE, FROM_DETECTOR
+from gloinone.detection.make import MakeConfig
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
 from gloinone.weights.store import ModelPaths, check_hash, find_model, model_dirs, read_card
@@ -48,6 +50,24 @@ def test_a_detector_is_made_and_compared(slides: Path, tmp_path: Path) -> None:
     again = train(slides, tmp_path / "d", *start)
     assert again.exit_code == 0
     assert "goes on at step 1 of 1" in again.output
+
+
+@pytest.mark.parametrize(("more", "expected"), [((), FROM_DETECTOR), (("--init", "none"), FROM_BACKBONE)])
+def test_a_detector_takes_fewer_and_smaller_steps_than_a_backbone(
+    more: tuple[str, ...],
+    expected: tuple[int, float],
+    slides: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[MakeConfig] = []
+    monkeypatch.setattr(
+        "gloinone.detection.make.make_detector", lambda learn, judge, config, say: made.append(config)
+    )
+    folders = ["--slides", str(slides), "--truth", str(slides), "--out", str(tmp_path / "d")]
+    result = CliRunner().invoke(program, ["train", "detector", *folders, "--complete", "yes", *more])
+    assert result.exit_code == 0, result.output
+    assert [(c.recipe.steps, c.recipe.peak_rate) for c in made] == [expected]
 
 
 def test_partial_truth_shows_no_precision_and_is_not_mined(slides: Path, tmp_path: Path) -> None:
