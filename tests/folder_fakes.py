@@ -178,23 +178,27 @@ def line_of(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-class Hanging(Silent):
-    """Stops a run between its start and its first slide."""
+@dataclass(frozen=True)
+class Held(Silent):
+    """Holds a run between its start and its first slide, until there is a file."""
+
+    go: Path
 
     def start(self, slides: int) -> None:
         print("no slide yet", flush=True)
-        time.sleep(600)
+        while not self.go.exists():
+            time.sleep(0.01)
 
 
 def main(source: str, out: str, pause_s: str, shard: str = "0/1", *flags: str) -> int:
-    """One run; prints each slide as it is begun. Flags: ``overwrite``; ``hang``: go no further than the start."""
+    """One run; prints each slide as it is begun. Flags: ``overwrite``; ``hold``: until there is a ``go`` beside OUT."""
     index, count = map(int, shard.split("/"))
     method = FakeMethod(float(pause_s), on_slide=lambda slide: print(slide.info.name, flush=True))
     options = {"shard": Shard(index, count) if count > 1 else None, "overwrite": "overwrite" in flags}
     try:
         with Interrupts() as interrupts:
             config = config_for(Path(source), Path(out), **options)
-            progress = Hanging() if "hang" in flags else None
+            progress = Held(Path(out).with_name("go")) if "hold" in flags else None
             return run_folder(config, method, progress, interrupts).exit_status
     except Interrupted as interrupted:
         return 128 + interrupted.number

@@ -5,7 +5,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -154,7 +153,6 @@ def task(place: Path, restarts: int, *command: str) -> "subprocess.Popen[str]":
     assert process.stdout is not None
     assert "task 7_2 on" in process.stdout.readline()
     assert process.stdout.readline() == "running run in out --shard 2/5\n"
-    time.sleep(0.2)
     return process
 
 

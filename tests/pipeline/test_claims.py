@@ -164,7 +164,7 @@ def test_processes() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     other = Process(this_host(), child.pid, process_start(child.pid))
     child.kill()
-    time.sleep(0.05)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert other.is_gone()  # a zombie still
     child.wait()
     assert other.is_gone()

@@ -98,7 +98,9 @@ def test_two_runs_share_the_slides(tmp_path: Path) -> None:
     for i, name in enumerate(names):
         write_slide_file(slides / name, i)
     run(slides, whole)
-    processes = [start(slides, out, 0.1, "0/1", "overwrite") for _ in range(2)]
+    processes = [start(slides, out, 0.1, "0/1", "overwrite", "hold") for _ in range(2)]
+    assert [line_of(process) for process in processes] == ["no slide yet"] * 2
+    (tmp_path / "go").touch()  # together: what one does before the other starts, --overwrite does again
     seen = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], seen
     lists = [text.split() for text, _ in seen]

@@ -42,7 +42,7 @@ def test_shards_that_die_overlap_and_see_the_folder_grow(tmp_path: Path) -> None
     (slides / "e.tif").write_text("this is no slide")
     run(slides, whole)
 
-    before_its_first = start(slides, out, 0.0, "0/3", "hang")  # would do a, d, g
+    before_its_first = start(slides, out, 0.0, "0/3", "hold")  # would do a, d, g
     assert line_of(before_its_first) == "no slide yet"
     before_its_first.kill()
     before_its_first.communicate()
