@@ -64,7 +64,8 @@ def find_covered(overview: Overview, mpp: float) -> Covered:
     """Look at the overview; ``mpp`` of level 0."""
     um_per_px = mpp * overview.window.downsample
     near = dilate_um(overview.tissue, PEN_REACH_UM, um_per_px)
-    return Covered(overview, mpp, find_ink(overview.pixels, um_per_px) & near, find_folds(overview))
+    pen = find_ink(overview.pixels, um_per_px) & near
+    return Covered(overview, mpp, pen, find_folds(overview, um_per_px))
 
 
 def doubts_of_slide(samples: TissueSamples, covered: Covered) -> Doubts:

@@ -45,6 +45,8 @@ INK_BLACK, INK_BLACK_TEXTURE = 0.2, 0.04
 MIN_PEN_UM = 100.0
 FOLD_DENSITY = 1.7
 """Of the optical density of the tissue in the middle; two layers: 2."""
+MIN_FOLD_UM = 400.0
+"""Longer than a glomerulus: sclerosed ones, casts and silver-stained spots are as dark."""
 STRIP_ROWS = 1024
 """Texture is worked out in strips, which bounds memory."""
 
@@ -128,15 +130,18 @@ def find_ink(pixels: Pixels, mpp_overview: float) -> Mask:
     return _ink(_local_mean(pixels), local_texture(detail_energy(pixels)), mpp_overview)
 
 
-def find_folds(overview: Overview) -> Mask:
-    """(H, W) tissue that lies over tissue: nearly twice as dense as usual, over a width of many cells."""
-    mean = _local_mean(overview.pixels).astype(np.float32) + 1
-    density = -np.log(np.minimum(mean / np.percentile(mean, 99, axis=(0, 1)), 1)).mean(axis=2)
+def find_folds(overview: Overview, mpp_overview: float) -> Mask:
+    """(H, W) tissue that lies over tissue: nearly twice as dense as usual, on pieces longer than a glomerulus."""
     if not overview.tissue.any():
         return overview.tissue
-    return np.asarray(
-        overview.tissue & (density >= FOLD_DENSITY * np.median(density[overview.tissue])), np.bool_
-    )
+    mean = _local_mean(overview.pixels).astype(np.float32) + 1
+    density = -np.log(np.minimum(mean / np.percentile(mean, 99, axis=(0, 1)), 1)).mean(axis=2)
+    dense = overview.tissue & (density >= FOLD_DENSITY * np.median(density[overview.tissue]))
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(dense.view(np.uint8))
+    extent_px = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    long = extent_px * mpp_overview >= MIN_FOLD_UM
+    long[0] = False
+    return np.asarray(long[pieces], np.bool_)
 
 
 def _ink(mean: Pixels, texture: NDArray[np.float32], mpp_overview: float) -> Mask:

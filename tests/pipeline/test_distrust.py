@@ -126,6 +126,24 @@ def test_a_fold_is_found_where_it_is(overview: Overview) -> None:
     assert of_circle(covered, 120, 200).fold_share == 0
 
 
+def test_a_dark_glomerulus_is_no_fold(overview: Overview) -> None:
+    pixels = overview.pixels.copy()
+    radius_px = round(120 / OVERVIEW_UM_PER_PX)
+    dark = np.zeros(pixels.shape[:2], np.uint8)
+    for x in (120, 200, 280):
+        cv2.circle(dark, (x, 200), radius_px, 1, -1)
+    inside = dark == 1
+    pixels[inside] = (pixels[inside].astype(np.float32) ** 2 / 250).astype(np.uint8)  # as dense as a fold
+    covered = find_covered(replace(overview, pixels=pixels), MPP)
+    assert covered.fold_share == 0
+    assert of_circle(covered, 200, 200).flags == ()
+    cv2.rectangle(dark, (100, 195), (300, 205), 1, -1)
+    inside = (dark == 1) & ~inside
+    pixels[inside] = (pixels[inside].astype(np.float32) ** 2 / 250).astype(np.uint8)
+    covered = find_covered(replace(overview, pixels=pixels), MPP)
+    assert of_circle(covered, 200, 200).flags == ("fold",), "a fold that runs through them"
+
+
 def test_a_pen_is_found_where_it_is(overview: Overview) -> None:
     pixels = overview.pixels.copy()
     pixels[190:215, :] = (20, 60, 190)
