@@ -1,5 +1,6 @@
 """Truth for training and evaluation, whatever program wrote it: found by the slide's name, read in our classes."""
 
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,23 +72,44 @@ def _circles(regions: tuple[Region, ...]) -> NDArray[np.float64]:
     return np.array([ring_circle(r.ring) for r in regions], np.float64).reshape(-1, 3)
 
 
-def find_truth(slide_name: str, folder: Path) -> Path:
+def shared_stems(names: Iterable[str]) -> frozenset[str]:
+    """File names, without suffix, that slides in several folders have."""
+    folders: dict[str, set[Path]] = {}
+    for path in map(Path, names):
+        folders.setdefault(path.stem, set()).add(path.parent)
+    return frozenset(stem for stem, parents in folders.items() if len(parents) > 1)
+
+
+def find_truth(slide_name: str, folder: Path, shared: Set[str] = frozenset()) -> Path:
     """The truth file of a slide: the same relative path or file name with another suffix, or a COCO file.
 
-    ``folder`` may be the COCO file itself.
+    ``folder`` may be the COCO file itself. A file name that is ``shared`` by slides of several folders says nothing
+    without them. Raises AnnotationError.
     """
     if folder.is_file():
+        if Path(slide_name).stem in shared:
+            raise AnnotationError(
+                f"{slide_name}: several slides are called {Path(slide_name).stem}, which {folder} cannot tell apart; "
+                "pass a folder of truth with the folders of the slides"
+            )
         if same_slide_in(folder, slide_name):
             return folder
         raise AnnotationError(
             f"{slide_name}: no image of that name in {folder}; pass the folder of the truth"
         )
     relative = Path(slide_name)
-    for stem in (relative.with_suffix(""), relative, Path(relative.name).with_suffix("")):
+    is_shared = relative.stem in shared
+    stems = [relative.with_suffix(""), relative]
+    for stem in stems if is_shared else [*stems, Path(relative.stem)]:
         for suffix in SUFFIXES:
             path = folder / f"{stem}{suffix}"
             if path.is_file():
                 return path
+    if is_shared:
+        raise AnnotationError(
+            f"{slide_name}: no truth in {folder}, and several slides are called {relative.stem}; lay the files of the "
+            "truth into folders named as those of the slides"
+        )
     for path in sorted(folder.glob(f"*{COCO_SUFFIX}")):
         if same_slide_in(path, slide_name):
             return path

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 
 from gloinone.annotations.class_names import ClassNames
-from gloinone.annotations.saved_result import RESULT, read_saved_result
 from gloinone.annotations.truth import Truth, read_truth
 from gloinone.errors import UsageError
 from gloinone.evaluation.groups import Groups
-from gloinone.evaluation.run_output import Row, read_summary, results, where_complete
+from gloinone.evaluation.run_output import Row, bounds_of, read_summary, results, where_complete
 from gloinone.labels import NONGLOMERULAR
 from gloinone.records import PieceMap, Window
 from gloinone.slide.pieces import piece_under
@@ -123,8 +122,7 @@ def _read_slide(
     classes: ClassNames | None,
     groups: Groups,
 ) -> ReadSlide:
-    bounds = read_saved_result(folder).info.bounds if (folder / RESULT).is_file() else None
-    reader = read_truth(path, classes, name, bounds).scored()
+    reader = read_truth(path, classes, name, bounds_of(folder)).scored()
     kept = [row for row in rows if row["glomerulus"] and row["class"] != NONGLOMERULAR]
     return ReadSlide(
         name=name,

@@ -11,7 +11,9 @@ import numpy as np
 from gloinone.annotations.class_names import ClassNames
 from gloinone.annotations.columns import CIRCLES, GLOMERULI, SUMMARY
 from gloinone.annotations.csv_text import Value, read_table
-from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth
+from gloinone.annotations.geojson import Bounds
+from gloinone.annotations.saved_result import RESULT, read_saved_result
+from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth, shared_stems
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.groups import Groups
 from gloinone.labels import NONGLOMERULAR
@@ -94,6 +96,11 @@ def where_complete(truth: Truth, rows: Sequence[dict[str, Value]]) -> list[dict[
     return [row for row, inside in zip(rows, truth.is_complete_at(places), strict=True) if inside]
 
 
+def bounds_of(folder: Path) -> Bounds | None:
+    """Of the slide whose results lie in a folder, which QuPath subtracts; None where the run did not keep them."""
+    return read_saved_result(folder).info.bounds if (folder / RESULT).is_file() else None
+
+
 def is_run(folder: Path) -> bool:
     """Whether it looks like the OUT of a run."""
     return (folder / "slides").is_dir() and any((folder / "slides").rglob(CIRCLES_CSV))
@@ -115,15 +122,16 @@ def load_run(
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
     summary = read_summary(out)
+    shared = shared_stems(summary)
     slides: list[ScoredSlide] = []
     without: list[str] = []
     for name, folder, rows in results(out, summary, only):
         try:
-            path = find_truth(name, truth)
+            path = find_truth(name, truth, shared)
         except AnnotationError:
             without.append(name)
             continue
-        facts, known = summary[name], read_truth(path, classes, name).scored()
+        facts, known = summary[name], read_truth(path, classes, name, bounds_of(folder)).scored()
         slides.append(
             ScoredSlide(
                 name=name,

@@ -191,7 +191,7 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
     task = _Task(name, place, replace(state.basis, settings=settings | _lacking(stand_ins, result)))
     new = begin(place)
     try:
-        with SlideLog() as log:
+        with SlideLog() as log, log.here():
             log.lines += _earlier_lines(place)
             logger.info("%s: exported with settings %s", name, task.basis.settings)
             options = _save_options(settings)

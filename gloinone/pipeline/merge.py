@@ -22,6 +22,7 @@ from gloinone.pipeline.patients import patient_rows
 from gloinone.pipeline.report import write_report
 from gloinone.pipeline.report_choice import LeastSure
 from gloinone.pipeline.report_slide import ReportSlide
+from gloinone.pipeline.save import CROPS, MASKS
 from gloinone.pipeline.slide_list import read_list
 from gloinone.pipeline.state import State, read_state
 from gloinone.records import RowStatus
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 SLIDE_TABLES = {GLOMERULI_CSV: GLOMERULI, PIECES_CSV: PIECES, CORES_CSV: CORES}
 """Tables of OUT that are those of its slides, one after the other."""
+OWN_FOLDERS = frozenset({CROPS, MASKS})
+"""Of a slide: no slides are looked for in them."""
 PENDING = "no run has come to it yet, or none to its end"
 
 
@@ -80,9 +83,11 @@ def find_results(out: Path) -> Iterator[tuple[Path, State]]:
 def find_states(out: Path) -> Iterator[Path]:
     """Folders of the slides in OUT that are settled, in no order."""
     for folder, folders, names in os.walk(out / SLIDES):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if STATE in names:
-            folders.clear()
+        is_slide = STATE in names  # one that was a folder of DICOM may since be a folder of slides
+        folders[:] = [
+            name for name in folders if not (name.startswith(".") or (is_slide and name in OWN_FOLDERS))
+        ]
+        if is_slide:
             yield Path(folder)
 
 

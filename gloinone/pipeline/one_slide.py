@@ -170,14 +170,22 @@ def account_without_result(
 def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log: SlideLog) -> State:
     """Put results in place, or, where the disk does not take them, at least say so there.
 
-    Raises OSError and OutputError if not even that can be written; what was in place is then there still.
+    Earlier results of the same slide do not give way to a failure: the answer says that it failed, and nothing is
+    written. Raises OSError and OutputError if not even a failure can be written; what was in place is there still.
     """
+    earlier = read_state(task.place.folder)
     try:
         if account.status in ("done", "partial"):
             return _put_in_place(task, folder, account, how, log)
     except (OSError, OutputError) as error:
+        if earlier is not None and earlier.has_results_of(account.input):
+            raise
         why = f"results cannot be written ({how.words_of(error)})"
         account = account_without_result(task, "failed", why, None)
+    if earlier is not None and earlier.has_results_of(account.input):
+        why = f"{account.reason}; the results of an earlier run stay"
+        log_end(task.name, "failed", why)
+        return replace(earlier, status="failed", reason=why)
     empty(folder)
     return _put_in_place(task, folder, account, how, log)
 

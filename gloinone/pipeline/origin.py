@@ -9,7 +9,7 @@ from gloinone.pipeline.layout import STATE
 from gloinone.pipeline.merge import SLIDE_TABLES
 from gloinone.pipeline.state import read_state, state_bytes
 from gloinone.pipeline.tasks import SlideTask
-from gloinone.records import UNSAID
+from gloinone.records import Origin
 
 
 def ensure_origin(task: SlideTask) -> None:
@@ -19,13 +19,14 @@ def ensure_origin(task: SlideTask) -> None:
     """
     folder = task.place.folder
     state = read_state(folder)
-    said = vars(task.origin)
-    if state is None or task.origin == UNSAID or said.items() <= state.row.items():
+    said = {name: text for name, text in vars(task.origin).items() if text}
+    if state is None or said.items() <= state.row.items():
         return
     for name, columns in SLIDE_TABLES.items():
         path = folder / name
         if name in state.outputs:
             write_atomic(path, with_cells(columns, path.read_bytes(), said))
     if RESULT in state.outputs:
-        write_atomic(folder / RESULT, with_origin((folder / RESULT).read_bytes(), task.origin))
+        origin = Origin(**{name: said.get(name, state.row[name]) for name in vars(task.origin)})
+        write_atomic(folder / RESULT, with_origin((folder / RESULT).read_bytes(), origin))
     write_atomic(folder / STATE, state_bytes(replace(state, row={**state.row, **said})))

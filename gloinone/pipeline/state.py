@@ -36,6 +36,10 @@ class InputPrint:
     sha256_ends: str
     """Of the first and the last MB; of several files, of theirs in the order of names."""
 
+    def same_bytes(self, other: "InputPrint") -> bool:
+        """Whether two inputs are alike but for their times, as a copy is."""
+        return (self.size, self.sha256_ends) == (other.size, other.sha256_ends)
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -75,6 +79,12 @@ class State:
     def is_of_this_version(self) -> bool:
         """Whether this version made it: older results lack tables, too."""
         return has_our_columns(self.row)
+
+    def has_results_of(self, current: InputPrint | None) -> bool:
+        """Whether these are results, and of the same bytes as far as one can tell; None: it cannot be read now."""
+        if self.status not in ("done", "partial") or self.input is None:
+            return False
+        return current is None or current.same_bytes(self.input)
 
     def differs_from(self, current: InputPrint | None, basis: Basis) -> str:
         """Why these results do not hold for that input and basis, in a few words; empty if they do."""

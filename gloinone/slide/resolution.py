@@ -112,9 +112,11 @@ def normal_name(name: str) -> str:
 def read_mpp_csv(path: Path) -> MppTable:
     """Table of --mpp-csv; UsageError with the line where it cannot be understood."""
     try:
-        text = path.read_text("utf-8-sig", errors="surrogateescape")
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a CSV to --mpp-csv") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8") from error
     if "\0" in text:
         raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8")
     first_line = text.partition("\n")[0]
@@ -131,6 +133,10 @@ def read_mpp_csv(path: Path) -> MppTable:
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
+        if any(cell.strip() for cell in cells[len(header) :]):
+            raise UsageError(
+                f"{path}, line {reader.line_num}: more cells than columns; put what holds a comma, as 0,25 does, in quotes"
+            )
         row = _parse_row(path, reader.line_num, dict(zip(header, (c.strip() for c in cells), strict=False)))
         key = normal_name(row.slide)
         if key in rows:
@@ -148,7 +154,7 @@ def _parse_row(path: Path, line: int, columns: dict[str, str]) -> MppRow:
     if not cell:
         return MppRow(line, slide, None, columns)
     try:
-        mpp = float(cell.replace(",", "."))
+        mpp = float(cell.replace(",", ".").replace("_", "?"))  # float takes 0_25 for 25
     except ValueError:
         mpp = math.nan
     if not (math.isfinite(mpp) and mpp > 0):

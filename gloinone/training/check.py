@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gloinone.annotations.class_names import UNNAMED
 from gloinone.annotations.imagescope import read_imagescope
-from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth
+from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
 from gloinone.errors import AnnotationError, ResolutionError, SlideError, UsageError
 from gloinone.records import Overview, SlideInfo
 from gloinone.slide.discover import find_slides
@@ -49,11 +49,12 @@ def check_folder(folder: SlideFolder) -> list[Checked]:
     found = find_slides(folder.slides, None).slides
     if not found:
         raise UsageError(f"{folder.slides}: no slides in it")
+    shared = shared_stems(slide.name for slide in found)
     rows = []
     for slide_path in found:
         name = slide_path.name
         try:
-            truth_path = find_truth(name, folder.truth)
+            truth_path = find_truth(name, folder.truth, shared)
         except AnnotationError as error:
             rows.append(Checked(name, mends=(str(error),)))
             continue

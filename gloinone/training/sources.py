@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gloinone.annotations.class_names import COMPLETE, ClassNames
 from gloinone.annotations.geojson import Bounds
 from gloinone.annotations.region import Region
-from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth
+from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
 from gloinone.errors import UsageError
 from gloinone.slide.discover import find_slides
 from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv, resolution_for
@@ -71,12 +71,13 @@ def truth_slides(folders: Sequence[SlideFolder], left_out: frozenset[str], say: 
         found = find_slides(folder.slides, None).slides
         if not found:
             raise UsageError(f"{folder.slides}: no slides in it")
+        shared = shared_stems(slide.name for slide in found)
         for number, (path, name) in enumerate((s.path, s.name) for s in found):
             patient = patient_of(name, table)
             if left_out & {name, Path(name).stem, patient}:
                 say(f"{name}: left out")
                 continue
-            truth_path = find_truth(name, folder.truth)
+            truth_path = find_truth(name, folder.truth, shared)
             said = resolution_for(name, table, folder.mpp)
             slides.append(TruthSlide(path, name, patient, folder, truth_path, said, number))
     check_names(slides)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from folder_fakes import FakeMethod, run, tree
+from folder_fakes import FakeMethod, run, tree, write_slide_file
 
 from gloinone.errors import SlideUnreadableError
 from gloinone.pipeline.save import SaveOptions
@@ -49,7 +49,8 @@ def test_an_edited_xml_outlives_a_failure_and_a_lost_state(slides: Path, tmp_pat
     folder = out / "slides/a.svs"
     (folder / "a.xml").write_bytes(EDITED)
     broken = FakeMethod(wrong={"a.svs": SlideUnreadableError("a.svs: torn")})
-    run(slides, out, broken, overwrite=True)
+    write_slide_file(slides / "a.svs", 7)
+    run(slides, out, broken)
     assert sorted(p.name for p in folder.iterdir()) == ["a.xml", "log.txt", "report.html", "state.json"]
     (folder / "state.json").unlink()
     run(slides, out)
