@@ -135,7 +135,7 @@ def read_mpp_csv(path: Path) -> MppTable:
             continue
         if any(cell.strip() for cell in cells[len(header) :]):
             raise UsageError(
-                f"{path}, line {reader.line_num}: more cells than columns; put what holds a comma, as 0,25 does, in quotes"
+                f"{path}, line {reader.line_num}: more cells than columns; quote what holds a comma, as 0,25 does"
             )
         row = _parse_row(path, reader.line_num, dict(zip(header, (c.strip() for c in cells), strict=False)))
         key = normal_name(row.slide)
