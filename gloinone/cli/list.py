@@ -16,7 +16,9 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--pseudonyms", metavar="KEY.csv", type=_PATH, help="Call slides S0001 ..., as in `gloinone run`."
 )
-@click.option("--mpp-csv", type=_PATH, help="The table of `gloinone run`, for --only-listed.")
+@click.option(
+    "--mpp-csv", type=_PATH, help="The table of `gloinone run`: for --only-listed, and for patient and stain."
+)
 @click.option("--only-listed", is_flag=True, help="Only the slides of --mpp-csv.")
 @verbose_option
 def command(
@@ -37,7 +39,7 @@ def command(
     """
     from gloinone.pipeline.atomic import check_writable
     from gloinone.pipeline.layout import SLIDE_LIST
-    from gloinone.pipeline.pseudonyms import give_pseudonyms, rename
+    from gloinone.pipeline.pseudonyms import disguise, give_pseudonyms, rename
     from gloinone.pipeline.run_record import check_naming
     from gloinone.pipeline.slide_list import read_list, write_list
     from gloinone.pipeline.tasks import IGNORED, counted, listed_only, walk
@@ -45,13 +47,20 @@ def command(
 
     check_naming(out, pseudonyms is not None)
     slides, ignored = walk(source, out)
+    table = read_mpp_csv(mpp_csv) if mpp_csv else None
     if only_listed:
-        slides = listed_only(slides, read_mpp_csv(mpp_csv) if mpp_csv else None)
+        slides = listed_only(slides, table)
+    names = [slide.name for slide in slides]
+    fitted = table.for_slides(names) if table else None
+    origins = {name: fitted.origin(name) for name in names} if fitted else {}
     if pseudonyms is not None:
-        slides = rename(slides, give_pseudonyms(pseudonyms, source, out, [slide.name for slide in slides]))
+        called = give_pseudonyms(pseudonyms, source, out, names)
+        if fitted:  # of all slides that the key knows, as in a run
+            origins = disguise({called[name]: fitted.origin(name) for name in called})
+        slides = rename(slides, called)
         ignored = counted(ignored, IGNORED)
     check_writable(out)
-    written = write_list(source, out, slides, again, hide_paths=pseudonyms is not None)
+    written = write_list(source, out, slides, again, pseudonyms is not None, origins)
     listed = {slide.name for slide in read_list(out) or ()}
     shown = click.format_filename(out / SLIDE_LIST)
     click.echo(f"{shown}: {len(listed)} slides{'' if written else ', from before'}")

@@ -33,8 +33,8 @@ from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress
 from gloinone.pipeline.run_record import recorded_models
 from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
-from gloinone.pipeline.state import read_state, stamp_state
-from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge
+from gloinone.pipeline.state import CHANGED, read_state, stamp_state
+from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, current_print, judge
 from gloinone.records import SlideInfo, Status
 
 logger = logging.getLogger(__name__)
@@ -158,6 +158,7 @@ class Batch:
                 repair(task.place)
                 verdict = self._judge(task)
                 if verdict.todo:
+                    _warn_of_another(task, verdict)
                     self._do(task, claim, verdict.why, ours)
                     return True
             except (OSError, OutputError) as error:
@@ -298,3 +299,16 @@ class Batch:
     def _count(self, task: SlideTask, status: Status, text: str) -> None:
         self.outcome.statuses[task.name] = status
         self.progress.end(task.name, status, text)
+
+
+def _warn_of_another(task: SlideTask, verdict: Verdict) -> None:
+    """Results that give way to those of other bytes under the same name: a slide scanned anew, or of another IN."""
+    state = read_state(task.place.folder) if verdict.why == CHANGED else None
+    now = current_print(task.slide)
+    if state is not None and state.input is not None and now is not None and not now.same_bytes(state.input):
+        logger.warning(
+            "%s: another file than the one whose results are in OUT; they give way to its own. "
+            "Slides of another folder need another OUT",
+            task.name,
+            extra={"event": "another file", "slide": task.name},
+        )

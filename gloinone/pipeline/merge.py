@@ -23,7 +23,7 @@ from gloinone.pipeline.report import write_report
 from gloinone.pipeline.report_choice import LeastSure
 from gloinone.pipeline.report_slide import ReportSlide
 from gloinone.pipeline.save import CROPS, MASKS
-from gloinone.pipeline.slide_list import read_list
+from gloinone.pipeline.slide_list import listed_origins
 from gloinone.pipeline.state import State, read_state
 from gloinone.records import RowStatus
 
@@ -65,10 +65,10 @@ def _with_state(folder: Path, state: State) -> ReportSlide:
 
 def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
     """Slides of the list that no run has come to the end of."""
-    for listed in read_list(out) or ():
-        if listed.name not in settled:
-            row = summary_row_without_result(listed.name, "pending", PENDING, MadeWith())
-            yield ReportSlide(listed.name, "pending", PENDING, row, slide_place(out, listed.name).folder)
+    for name, origin in listed_origins(out).items():
+        if name not in settled:
+            row = summary_row_without_result(name, "pending", PENDING, MadeWith(), origin=origin)
+            yield ReportSlide(name, "pending", PENDING, row, slide_place(out, name).folder)
 
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:

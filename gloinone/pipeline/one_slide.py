@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from gloinone.annotations.tables import MadeWith, summary_row, summary_row_without_result
 from gloinone.errors import OutputError, SlideUnreadableError
 from gloinone.pipeline.ahead import Opened
-from gloinone.pipeline.atomic import sync_tree, write_atomic
+from gloinone.pipeline.atomic import check_writable, sync_tree, write_atomic
 from gloinone.pipeline.exchange import (
     ChangedMeanwhileError,
     empty,
@@ -173,16 +173,15 @@ def settle(task: SlideTask, folder: Path, account: Account, how: Finishing, log:
     Earlier results of the same slide do not give way to a failure: the answer says that it failed, and nothing is
     written. Raises OSError and OutputError if not even a failure can be written; what was in place is there still.
     """
-    earlier = read_state(task.place.folder)
     try:
         if account.status in ("done", "partial"):
             return _put_in_place(task, folder, account, how, log)
     except (OSError, OutputError) as error:
-        if earlier is not None and earlier.has_results_of(account.input):
-            raise
         why = f"results cannot be written ({how.words_of(error)})"
         account = account_without_result(task, "failed", why, None)
+    earlier = read_state(task.place.folder)
     if earlier is not None and earlier.has_results_of(account.input):
+        check_writable(task.place.out)  # where nothing can be written the run must end
         why = f"{account.reason}; the results of an earlier run stay"
         log_end(task.name, "failed", why)
         return replace(earlier, status="failed", reason=why)

@@ -7,13 +7,14 @@ from gloinone.errors import GloInOneError, OutputError
 from gloinone.pipeline.atomic import check_writable, remove_abandoned
 from gloinone.pipeline.batch import Batch, LoadError, Outcome, StopError
 from gloinone.pipeline.interrupts import Interrupted, Interrupts
-from gloinone.pipeline.layout import CLAIMS
-from gloinone.pipeline.merge import merge
+from gloinone.pipeline.layout import CLAIMS, SLIDES, slide_place
+from gloinone.pipeline.merge import find_states, merge
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import check_naming, now, record_path, write_record
 from gloinone.pipeline.slide_list import write_list
 from gloinone.pipeline.state import State, read_state
-from gloinone.pipeline.tasks import Method, RunConfig, list_work
+from gloinone.pipeline.tasks import Method, RunConfig, Work, list_work
+from gloinone.slide.discover import readable
 
 __all__ = ["Outcome", "run_folder"]
 
@@ -34,7 +35,9 @@ def run_folder(
     work = list_work(config, method)
     check_writable(config.out)
     if config.shard is not None:
-        write_list(config.source, config.out, work.slides, hide_paths=config.hides_names)
+        write_list(
+            config.source, config.out, work.slides, hide_paths=config.hides_names, origins=work.origins
+        )
         work = list_work(config, method)  # of the list, which another shard may have written first
     if config.xml_beside_slide:
         check_writable(config.source if config.source.is_dir() else config.source.parent)
@@ -57,7 +60,29 @@ def run_folder(
         _record_end(config, method, started, run, 128 + interrupted.number)
         raise
     _conclude(config, method, started, run)
+    _warn_of_others(config, work)
     return run.outcome
+
+
+def _warn_of_others(config: RunConfig, work: Work) -> None:
+    """Slides that were renamed, moved or taken out since: nobody but the user knows that they count twice."""
+    if config.shard is not None or not config.source.is_dir():
+        return
+    known = {slide_place(config.out, slide.name).folder for slide in work.slides}
+    others = sorted(
+        str(f.relative_to(config.out / SLIDES)) for f in find_states(config.out) if f not in known
+    )
+    if others:
+        logger.warning(
+            "%d slides of earlier runs are not among those of this one (%s%s); their rows stay in the tables. "
+            "To drop one, delete its folder in %s and run gloinone merge %s",
+            len(others),
+            ", ".join(readable(name) for name in others[:3]),
+            ", ..." if len(others) > 3 else "",
+            config.out / SLIDES,
+            config.out,
+            extra={"event": "others"},
+        )
 
 
 def _record_end(config: RunConfig, method: Method, started: str, run: Batch, exit_status: int) -> None:

@@ -8,14 +8,16 @@ elsewhere on another machine.
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gloinone.errors import OutputError, UsageError
 from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.claims import Claims
 from gloinone.pipeline.layout import CLAIMS, SLIDE_LIST
+from gloinone.records import UNSAID, Origin
 from gloinone.slide.discover import SlidePath
 
 POLL_S = 0.2
@@ -23,17 +25,24 @@ ANEW = "write another with `gloinone list --again`"
 
 
 def write_list(
-    source: Path, out: Path, slides: Sequence[SlidePath], again: bool = False, hide_paths: bool = False
+    source: Path,
+    out: Path,
+    slides: Sequence[SlidePath],
+    again: bool = False,
+    hide_paths: bool = False,
+    origins: Mapping[str, Origin] | None = None,
 ) -> bool:
     """Write the list unless there is one, or in any case ``again``; False if it was there.
 
     Of several processes that come at once one writes. ``hide_paths``: names, which are pseudonyms, stand for paths.
-    Raises OutputError.
+    ``origins``: by name, so that the patient of a slide is known before any run has come to it. Raises OutputError.
     """
     path = out / SLIDE_LIST
     if hide_paths:
         slides = [SlidePath(source / s.name, s.name, s.walked, (source / s.name,)) for s in slides]
-    data = "".join(_line(source, slide) + "\n" for slide in slides).encode("ascii")
+    said = origins or {}
+    lines = (_line(source, slide, said.get(slide.name, UNSAID)) + "\n" for slide in slides)
+    data = "".join(lines).encode("ascii")
     while again or not path.exists():
         with Claims(out / CLAIMS).hold("list", SLIDE_LIST) as claim:
             if claim is not None and (again or not path.exists()):
@@ -45,20 +54,25 @@ def write_list(
 
 def read_list(out: Path) -> tuple[SlidePath, ...] | None:
     """The list's slides, with paths relative to IN; None without a list. Raises UsageError if it is damaged."""
+    return tuple(slide for slide, _ in _entries(out)) if (out / SLIDE_LIST).exists() else None
+
+
+def listed_origins(out: Path) -> dict[str, Origin]:
+    """Patient and stain of each slide of the list by its name, as far as they were known when it was written."""
+    return {slide.name: origin for slide, origin in _entries(out)} if (out / SLIDE_LIST).exists() else {}
+
+
+def _entries(out: Path) -> Iterator[tuple[SlidePath, Origin]]:
     path = out / SLIDE_LIST
     try:
         lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise OutputError(f"{path}: cannot be read ({reason(error)}); mend that and run again") from error
-    slides = []
     for number, line in enumerate(lines, 1):
         try:
-            slides.append(_parse(line))
+            yield _parse(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}, line {number}: cannot be understood; {ANEW}") from error
-    return tuple(slides)
 
 
 def place_in(
@@ -82,20 +96,21 @@ def place_in(
     return placed
 
 
-def _line(source: Path, slide: SlidePath) -> str:
+def _line(source: Path, slide: SlidePath, origin: Origin) -> str:
     return json.dumps(
         {
             "slide": slide.name,
             "path": str(slide.path.relative_to(source)),
             "files": [str(file.relative_to(source)) for file in slide.files],
             "walked": slide.walked,
+            **{column: text for column, text in vars(origin).items() if text},
         }
     )
 
 
-def _parse(line: bytes) -> SlidePath:
-    said = json.loads(line)
+def _parse(said: Mapping[str, Any]) -> tuple[SlidePath, Origin]:
     files = tuple(Path(file) for file in said["files"])
     if not isinstance(said["slide"], str) or not files:
         raise ValueError("no slide")
-    return SlidePath(Path(said["path"]), said["slide"], bool(said["walked"]), files)
+    slide = SlidePath(Path(said["path"]), said["slide"], bool(said["walked"]), files)
+    return slide, Origin(str(said.get("patient", "")), str(said.get("stain", "")))

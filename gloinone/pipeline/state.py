@@ -18,6 +18,7 @@ from gloinone.pipeline.layout import STATE
 from gloinone.records import Status
 
 FORMAT = 1
+CHANGED = "the slide has changed"
 END_BYTES = 2**20
 COMPANION_FOLDERS = {".mrxs"}
 """Suffixes of slides whose pixels lie in a folder of the same name."""
@@ -89,7 +90,7 @@ class State:
     def differs_from(self, current: InputPrint | None, basis: Basis) -> str:
         """Why these results do not hold for that input and basis, in a few words; empty if they do."""
         if self.input is None or current != self.input:
-            return "the slide has changed"
+            return CHANGED
         return self.made_otherwise_than(basis)
 
     def made_otherwise_than(self, basis: Basis) -> str:

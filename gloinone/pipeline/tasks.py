@@ -146,6 +146,8 @@ class Work:
     """What lies in the folder and is no slide, a sentence each."""
     unmatched: tuple[str, ...]
     """Rows of --mpp-csv that belong to none of the slides, a sentence each."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """By name."""
 
 
 def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Work:
@@ -192,7 +194,7 @@ def list_work(config: RunConfig, method: Method, keep_names: bool = True) -> Wor
         said = resolutions.get(slide.name, Resolution())  # one that is gone since it was listed has none
         origin = origins.get(slide.name, UNSAID)
         tasks.append(SlideTask(slide, said, place, basis(config, method, said), origin))
-    return Work(tuple(tasks), slides, ignored, tuple(unmatched))
+    return Work(tuple(tasks), slides, ignored, tuple(unmatched), origins)
 
 
 def listed_only(slides: Sequence[SlidePath], table: MppTable | None) -> tuple[SlidePath, ...]:

@@ -190,3 +190,39 @@ def test_odd_names(name: str, tmp_path: Path) -> None:
     method = FakeMethod()
     run(slides, out, method)
     assert method.seen == []
+
+
+def test_another_file_of_the_same_name_is_said(
+    slides: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    run(slides, out)
+    os.utime(slides / "a.svs", (1, 1))
+    run(slides, out)
+    assert "another file" not in caplog.text, "a copy is the same"
+    write_slide_file(slides / "a.svs", 3)
+    run(slides, out)
+    assert "a.svs: another file than the one whose results are in OUT" in caplog.text
+
+
+def test_slides_of_earlier_runs_are_named(
+    slides: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    run(slides, out)
+    run(slides / "a.svs", out)
+    assert "earlier runs" not in caplog.text, "one slide is a part"
+    (slides / "a.svs").rename(slides / "renamed.svs")
+    run(slides, out)
+    assert "1 slides of earlier runs are not among those of this one (a.svs)" in caplog.text
+    assert len(read_rows(out / "summary.csv")) == 4
+
+
+def test_slides_in_what_was_a_slide_are_found(slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(slides, out)
+    (slides / "a.svs").unlink()
+    write_slide_file(slides / "a.svs/deep.tif")
+    run(slides, out)
+    names = [row["slide"] for row in read_rows(out / "summary.csv")]
+    assert names == ["a.svs", "a.svs/deep.tif", "a.tif", "b/c.tif"]

@@ -169,3 +169,21 @@ def test_a_state_that_cannot_be_read_is_made_anew(slides: Path, tmp_path: Path) 
     run(slides, out, method)
     assert method.seen == ["a.svs"]
     assert tree(out) == before
+
+
+def test_earlier_results_do_not_give_way_to_a_failure(slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(slides, out)
+    before = tree(out)
+    assert run(slides, out, mpp=None).statuses == dict.fromkeys(("a.svs", "a.tif", "b/c.tif"), "failed")
+    torn = FakeMethod(wrong={"a.svs": SlideUnreadableError("a.svs: torn")})
+    outcome = run(slides, out, torn, overwrite=True)
+    assert (outcome.statuses["a.svs"], outcome.exit_status) == ("failed", 1)
+    assert tree(out) == before
+    assert not unfinished(out)
+    again = FakeMethod()
+    assert run(slides, out, again).exit_status == 0
+    assert not again.seen, "what they were made with holds still"
+    write_slide_file(slides / "a.svs", 5)
+    assert run(slides, out, torn).statuses["a.svs"] == "failed"
+    assert not (out / "slides/a.svs/a.xml").exists(), "they were of another file"

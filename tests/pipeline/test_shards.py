@@ -81,6 +81,18 @@ def test_shards_that_die_overlap_and_see_the_folder_grow(tmp_path: Path) -> None
     assert not unfinished(out)
 
 
+def test_a_patient_of_whom_a_slide_is_pending_is_not_whole(slides: Path, tmp_path: Path) -> None:
+    out, table = tmp_path / "out", tmp_path / "mpp.csv"
+    table.write_text("slide,mpp,patient\na.svs,0.5,Ann\na.tif,0.5,Ann\nc.tif,0.5,Bo\n")
+    run(slides, out, shard=Shard(0, 3), mpp_csv=table)
+    merge(out)
+    rows = read_rows(out / "patients.csv")
+    assert [(row["patient"], row["n_slides"], row["n_slides_missing"]) for row in rows] == [
+        ("Ann", 1, 1),
+        ("Bo", 0, 1),
+    ]
+
+
 def test_the_first_shard_lists_for_all(slides: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(slides, out, shard=Shard(1, 2))
