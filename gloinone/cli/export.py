@@ -45,6 +45,7 @@ def command(out: Path, verbose: bool, **options: Any) -> None:
     those of a run with the same options, for any threshold at or over that of the run; below it, and for what the
     classifier calls no glomerulus, a circle that was never outlined is its own outline and has no picture. Nothing is
     given up: a later export may go back. Files that somebody edited stay; the new one is then a.new.xml.
+    After a run with --no-crops the contact sheet loses its pictures once other glomeruli are kept.
 
     A later run with the same options finds these slides done; with others, or where circles stand in for outlines, it
     does them again. Exit status 1 if a slide could not be written.

@@ -32,9 +32,9 @@ from gloinone.pipeline.one_slide import (
 from gloinone.pipeline.origin import ensure_origin
 from gloinone.pipeline.progress import Progress
 from gloinone.pipeline.run_record import recorded_models
-from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end
-from gloinone.pipeline.state import CHANGED, read_state, stamp_state
-from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, current_print, judge
+from gloinone.pipeline.slide_log import SlideLog, log_begin, log_end, warn_of_another
+from gloinone.pipeline.state import read_state, stamp_state
+from gloinone.pipeline.tasks import Analyse, Method, RunConfig, SlideTask, Verdict, judge
 from gloinone.records import SlideInfo, Status
 
 logger = logging.getLogger(__name__)
@@ -128,8 +128,7 @@ class Batch:
     def _repair_all(self) -> None:
         """Bring back what a run that died had moved aside, before anything is judged.
 
-        A run may also have died with its slide in place and its claim not yet released: no other looks at that
-        claim again, since the slide is done, so it is taken over and released here.
+        Taking over its claim matters in itself: where the slide is in place already nobody looks at it again.
         """
         unfinished = unfinished_keys(self.config.out) | self.claims.keys()
         for task in self.tasks:
@@ -158,7 +157,7 @@ class Batch:
                 repair(task.place)
                 verdict = self._judge(task)
                 if verdict.todo:
-                    _warn_of_another(task, verdict)
+                    warn_of_another(task, verdict)
                     self._do(task, claim, verdict.why, ours)
                     return True
             except (OSError, OutputError) as error:
@@ -299,16 +298,3 @@ class Batch:
     def _count(self, task: SlideTask, status: Status, text: str) -> None:
         self.outcome.statuses[task.name] = status
         self.progress.end(task.name, status, text)
-
-
-def _warn_of_another(task: SlideTask, verdict: Verdict) -> None:
-    """Results that give way to those of other bytes under the same name: a slide scanned anew, or of another IN."""
-    state = read_state(task.place.folder) if verdict.why == CHANGED else None
-    now = current_print(task.slide)
-    if state is not None and state.input is not None and now is not None and not now.same_bytes(state.input):
-        logger.warning(
-            "%s: another file than the one whose results are in OUT; they give way to its own. "
-            "Slides of another folder need another OUT",
-            task.name,
-            extra={"event": "another file", "slide": task.name},
-        )

@@ -188,16 +188,16 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
     min_score = float(settings.get("min_score") or 0.0)
     kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))
     result, stand_ins = restored.result(kept, min_score), len(set(kept) - restored.earlier.outlined.keys())
-    task = _Task(name, place, replace(state.basis, settings=settings | _lacking(stand_ins, result)))
+    options = _save_options(settings)
+    earlier = restored.earlier_for(kept, options.crops)
+    lacking = _lacking(stand_ins, result if earlier.contact is None else None)
+    task = _Task(name, place, replace(state.basis, settings=settings | lacking))
     new = begin(place)
     try:
         with SlideLog() as log, log.here():
             log.lines += _earlier_lines(place)
             logger.info("%s: exported with settings %s", name, task.basis.settings)
-            options = _save_options(settings)
-            write_slide(
-                new, result, options, place.folder.relative_to(place.out).as_posix(), restored.earlier
-            )
+            write_slide(new, result, options, place.folder.relative_to(place.out).as_posix(), earlier)
             for file, data in further_files(result, options.shape, formats, series).items():
                 (new / file).write_bytes(data)
             models = models_of(common.records, state.basis.models)
@@ -226,9 +226,9 @@ def _save_options(settings: Mapping[str, Json]) -> SaveOptions:
     )
 
 
-def _lacking(stand_ins: int, result: SlideResult) -> dict[str, Json]:
-    """The setting that says in what these results are less than a run's."""
-    without = sum(g.crop is None for g in result.glomeruli)
+def _lacking(stand_ins: int, pictured: SlideResult | None) -> dict[str, Json]:
+    """The setting that says in what these results are less than a run's; ``pictured``: what was drawn anew."""
+    without = sum(g.crop is None for g in pictured.glomeruli) if pictured else 0
     words = [f"{stand_ins} circles as outlines"] if stand_ins else []
     words += [f"{without} without a picture"] if without else []
     return {LACKING: ", ".join(words)} if words else {}

@@ -15,7 +15,7 @@ from gloinone.errors import AnnotationError
 from gloinone.pipeline.distrust import Cuts, with_answers
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.run_slide import is_kept, on_pieces
-from gloinone.pipeline.save import CIRCLES_CSV, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
+from gloinone.pipeline.save import CIRCLES_CSV, CONTACT, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
 from gloinone.records import Crop, Glomerulus, Overview, SlideResult
 from gloinone.segmentation.outline import circle_outline
 
@@ -27,6 +27,17 @@ class Restored:
     saved: SavedResult
     overview: Overview
     earlier: Earlier
+    """Its contact sheet holds for the glomeruli that ``shown`` names."""
+    shown: frozenset[int]
+    """Places of the candidates that are glomeruli as the folder stands."""
+
+    def earlier_for(self, kept: Sequence[int], with_crops: bool) -> Earlier:
+        """What stays when these are kept: the contact sheet only where its crops lie nowhere else."""
+        return (
+            self.earlier
+            if not with_crops and self.shown == set(kept)
+            else replace(self.earlier, contact=None)
+        )
 
     def kept(self, min_score: float, keep_nonglomerular: bool) -> list[int]:
         """Places of the candidates that a run with these options keeps."""
@@ -82,23 +93,28 @@ def restore(folder: Path) -> Restored:
         raise AnnotationError(
             f"{folder / TISSUE}: is not as large as the overview; run that slide again with --overwrite"
         )
-    outlined = _outlined(folder, saved)
-    return Restored(
-        saved, Overview(window, np.asarray(pixels, np.uint8), tissue), Earlier(thumbnail, outlined)
-    )
+    ids = _ids(folder, saved)
+    earlier = Earlier(thumbnail, _outlined(folder, saved, ids), _read(folder / CONTACT))
+    shown = frozenset(place for place, known in enumerate(ids) if known)
+    return Restored(saved, Overview(window, np.asarray(pixels, np.uint8), tissue), earlier, shown)
 
 
-def _outlined(folder: Path, saved: SavedResult) -> Mapping[int, Glomerulus]:
-    """What the segmenter has seen, by place among the candidates; numbers are those of the places."""
+def _ids(folder: Path, saved: SavedResult) -> list[str]:
+    """Of the glomerulus that each candidate is; empty where it is none."""
     rows = read_table(folder / CIRCLES_CSV, CIRCLES)
     if len(rows) != len(saved.candidates):
         raise AnnotationError(
             f"{folder / CIRCLES_CSV}: {len(rows)} rows of {len(saved.candidates)} circles; "
             "run that slide again with --overwrite"
         )
+    return [str(row["glomerulus"] or "") for row in rows]
+
+
+def _outlined(folder: Path, saved: SavedResult, ids: Sequence[str]) -> Mapping[int, Glomerulus]:
+    """What the segmenter has seen, by place among the candidates; numbers are those of the places."""
     found = {}
     for place, known in saved.outlines.items():
-        path = folder / CROPS / crop_name(place, str(rows[place]["glomerulus"] or ""))
+        path = folder / CROPS / crop_name(place, ids[place])
         candidate = saved.candidates[place]
         crop = None
         if path.is_file():

@@ -65,6 +65,8 @@ class Earlier:
     thumbnail: bytes
     outlined: Mapping[int, Glomerulus]
     """All that the segmenter has seen, by place among the candidates, kept now or not."""
+    contact: bytes | None = None
+    """The contact sheet, where it shows these very glomeruli and their crops were not kept."""
 
 
 def write_slide(
@@ -115,7 +117,7 @@ def _tables_and_pictures(
         THUMBNAIL: lambda: earlier.thumbnail,
         TISSUE: lambda: _mask_bytes(result.overview.tissue),
         OVERLAY: lambda: jpeg_bytes(draw_overlay(_with_thumbnail(result, earlier.thumbnail))),
-        CONTACT: lambda: jpeg_bytes(draw_contact(result)),
+        CONTACT: lambda: earlier.contact or jpeg_bytes(draw_contact(result)),
         RESULT: lambda: result_bytes(result, earlier.outlined),
     }
     return files if piece_map is None else files | {PIECE_MAP: lambda: png_bytes(piece_map)}

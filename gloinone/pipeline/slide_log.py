@@ -7,7 +7,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
-from gloinone.pipeline.tasks import SlideTask
+from gloinone.pipeline.state import CHANGED, read_state
+from gloinone.pipeline.tasks import SlideTask, Verdict, current_print
 from gloinone.records import Status
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,19 @@ def log_begin(task: SlideTask, why: str) -> None:
     logger.info("%s: begun (%s)", task.name, why, extra={"event": "begin", "slide": task.name})
     made_with = ", ".join(["version " + task.basis.version, *task.basis.models.values()])
     logger.info("%s: %s; settings %s", task.name, made_with, dict(task.basis.settings))
+
+
+def warn_of_another(task: SlideTask, verdict: Verdict) -> None:
+    """Results that give way to those of other bytes under the same name: a slide scanned anew, or of another IN."""
+    state = read_state(task.place.folder) if verdict.why == CHANGED else None
+    now = current_print(task.slide)
+    if state is not None and state.input is not None and now is not None and not now.same_bytes(state.input):
+        logger.warning(
+            "%s: another file than the one whose results are in OUT; they give way to its own. "
+            "Slides of another folder need another OUT",
+            task.name,
+            extra={"event": "another file", "slide": task.name},
+        )
 
 
 def log_end(name: str, status: Status, text: str) -> None:

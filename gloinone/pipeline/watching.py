@@ -67,7 +67,7 @@ class Standing:
     def left_s(self) -> float | None:
         """Until all are settled, at this speed."""
         pending = self.counts.get("pending", 0)
-        return 3600 * pending / self.per_hour if self.per_hour and self.total is not None else None
+        return 3600 * pending / self.per_hour if self.per_hour and pending else None
 
     @property
     def is_over(self) -> bool:

@@ -197,6 +197,36 @@ def test_without_crops_and_masks(slides_once: Path, tmp_path: Path) -> None:
     assert not [path for kind in ("crops", "masks*") for path in out.rglob(kind)]
 
 
+def test_the_contact_sheet_of_a_run_without_crops_stays_while_its_glomeruli_do(
+    slides_once: Path, tmp_path: Path
+) -> None:
+    out, few = tmp_path / "out", SaveOptions(crops=False)
+    run_at(slides_once, out, save=few)
+    before = tree(out)
+    exported(out, formats=("coco",))
+    changed = {name.rpartition("/")[2] for name in before if tree(out)[name] != before[name]}
+    assert changed == {"state.json"}
+    again = ThresholdMethod()
+    run_at(slides_once, out, again, few)
+    assert not again.seen
+    exported(out, min_score=0.5)
+    assert tree(out)["slides/a.svs/contact.jpg"] != before["slides/a.svs/contact.jpg"]
+    run_at(slides_once, out, again, few)
+    assert again.seen, "pictures are missing"
+
+
+@pytest.mark.usefixtures("informative")
+def test_the_log_says_what_was_exported(slides_once: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_at(slides_once, out)
+    (out / "slides/a.svs/a.xml").write_bytes(EDITED)
+    exported(out, min_score=0.5)
+    log = (out / "slides/a.svs/log.txt").read_text()
+    assert "begun (new)" in log
+    assert "a.svs: exported with settings {'min_score': 0.5" in log
+    assert "a.xml was edited by hand and is kept" in log
+
+
 def test_a_slide_at_work_is_left_alone_and_said(out: Path) -> None:
     place = slide_place(out, "a.svs")
     before = (place.folder / "a.xml").read_bytes()
