@@ -16,11 +16,15 @@ from PIL.TiffImagePlugin import TiffImageFile
 from gloinone.errors import SlideUnreadableError
 from gloinone.records import Mask, Pixels
 from gloinone.slide.plain_header import Kind, PlainHeader
+from gloinone.slide.tiff_tags import BITS
 
 STRIP_ROWS = 1024
 """Rows converted at a time, so that no second picture stands in memory."""
 
 DECODER_ERRORS = (cv2.error, OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
+
+TWELVE_BITS_HIGH = 16
+"""What no high byte of 12 bits in 16 reaches."""
 
 Decoded = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -36,7 +40,7 @@ def decode(path: Path, name: str, header: PlainHeader) -> tuple[Pixels, Mask | N
     problem = cut_short(header.kind, data)
     if problem is None:
         try:
-            decoded = _decode_tiff(data) if header.kind == "TIFF" else _decode_png_or_jpeg(data, name)
+            decoded = _decode_tiff(data, name) if header.kind == "TIFF" else _decode_png_or_jpeg(data, name)
         except (*DECODER_ERRORS, Warning) as error:  # Warning: where warnings are made errors
             problem = str(error).strip().splitlines()[-1]
         else:
@@ -56,17 +60,18 @@ def _decode_png_or_jpeg(data: bytes, name: str) -> tuple[Pixels, Mask | None]:
     return to_rgb(image, name)
 
 
-def _decode_tiff(data: bytes) -> tuple[Pixels, Mask | None]:
+def _decode_tiff(data: bytes, name: str) -> tuple[Pixels, Mask | None]:
     """With Pillow: OpenCV goes on silently behind a damaged strip."""
     with pillow_limit_lifted, TiffImageFile(io.BytesIO(data)) as image:
         image.load()
         if image.mode.startswith("I;16"):
-            grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+            grey = _of_sixteen_bits((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8), name)
             return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8), None
         if image.mode not in ("RGB", "L") and image.has_transparency_data:
             rgba = np.asarray(image.convert("RGBA"))
             return on_white(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), None
+        rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return _of_sixteen_bits(rgb, name) if 16 in image.tag_v2.get(BITS, ()) else rgb, None
 
 
 class _PillowLimitLifted:
@@ -91,7 +96,7 @@ pillow_limit_lifted = _PillowLimitLifted()
 def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:
     """(H, W) grey or (H, W, 1, 3 or 4) BGR(A), 8 or 16 bits, to RGB on white and what was scanned."""
     if image.dtype == np.uint16:
-        image = (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
+        image = _of_sixteen_bits((np.asarray(image, np.uint16) >> 8).astype(np.uint8), name)
     if image.dtype != np.uint8:
         raise SlideUnreadableError(
             f"{name}: pixels of type {image.dtype}; save it as RGB with 8 bits a channel"
@@ -108,6 +113,16 @@ def to_rgb(image: Decoded, name: str) -> tuple[Pixels, Mask | None]:
         raise SlideUnreadableError(f"{name}: {channels} channels; save it as RGB")
     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGB), np.uint8)
     return on_white(rgb, np.asarray(image[..., 3], np.uint8))
+
+
+def _of_sixteen_bits(high: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """The high bytes. Raises SlideUnreadableError for a camera's 12 bits, of which nothing but black would be left."""
+    if high.max() < TWELVE_BITS_HIGH:
+        raise SlideUnreadableError(
+            f"{name}: 16-bit numbers of which none reaches 4096, as a camera of 12 bits or fewer gives them; "
+            "save it with 8 bits a channel"
+        )
+    return high
 
 
 def on_white(rgb: Pixels, alpha: NDArray[np.uint8]) -> tuple[Pixels, Mask | None]:

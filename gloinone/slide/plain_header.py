@@ -35,8 +35,8 @@ MAGIC: dict[bytes, Kind] = {
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 CENTIMETRE = 3
 """Value of the TIFF tag ResolutionUnit."""
-CMYK = 5
-"""Value of the TIFF tag PhotometricInterpretation."""
+WHITE_IS_ZERO, CMYK = 0, 5
+"""Values of the TIFF tag PhotometricInterpretation."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ def _tiff_refused(tags: Tags, pictures: int) -> str | None:
         return f"of {max(bits):g} bits or other numbers than counts; save it as RGB with 8 bits a channel"
     if tags.get(PHOTOMETRIC) == (CMYK,):
         return "in CMYK; save it as RGB"
+    if tags.get(PHOTOMETRIC) == (WHITE_IS_ZERO,) and 16 in bits:
+        return "of 16 bits in which white is 0; save it with 8 bits a channel"
     if tags.get(ORIENTATION, (1,)) != (1,):
         return "that is stored turned (Orientation); save it upright"
     if pictures > 1:

@@ -74,6 +74,28 @@ def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(tmp_path / "grey.tif"), np.repeat(PICTURE[..., :1], 3, axis=2))
 
 
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_twelve_bits_in_sixteen_are_refused_not_black(tmp_path: Path, suffix: str, grey: bool) -> None:
+    path = tmp_path / f"camera.{suffix}"
+    camera = (PICTURE[..., 0] if grey else PICTURE).astype(np.uint16) * 16
+    if suffix == "png":
+        cv2.imwrite(str(path), camera)
+    else:
+        tifffile.imwrite(path, camera, photometric="minisblack" if grey else "rgb")
+    with pytest.raises(SlideUnreadableError, match=r"camera of 12 bits.*save it with 8 bits"):
+        pixels(path)
+
+
+def test_white_as_zero_is_turned_round_or_refused(tmp_path: Path) -> None:
+    grey = PICTURE[..., 0]
+    tifffile.imwrite(tmp_path / "eight.tif", 255 - grey, photometric="miniswhite")
+    assert np.array_equal(pixels(tmp_path / "eight.tif")[..., 0], grey)
+    tifffile.imwrite(tmp_path / "sixteen.tif", 65535 - grey.astype(np.uint16) * 257, photometric="miniswhite")
+    with pytest.raises(SlideUnreadableError, match="16 bits in which white is 0"):
+        pixels(tmp_path / "sixteen.tif")
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_grey_becomes_three_channels(tmp_path: Path, name: str) -> None:
     Image.fromarray(PICTURE[..., 0]).save(tmp_path / name)
