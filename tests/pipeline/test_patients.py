@@ -10,6 +10,7 @@ from folder_fakes import FakeMethod, read_rows, run, tree, write_slide_file
 
 from gloinone.annotations.columns import SUMMARY, TABLES
 from gloinone.annotations.csv_text import make_row
+from gloinone.annotations.saved_result import read_saved_result
 from gloinone.cli.main import program
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval, share_interval
@@ -17,6 +18,7 @@ from gloinone.pipeline.merge import SLIDE_TABLES, merge
 from gloinone.pipeline.patients import patient_rows
 from gloinone.pipeline.pseudonyms import read_key
 from gloinone.pipeline.tasks import Shard
+from gloinone.records import Origin
 
 TABLE = "slide,mpp,patient,stain\na.svs,,Ada Quux,PAS\na.tif,,Ada Quux,HE\nb/c.tif,0.25,Kai Corge,PAS\n"
 
@@ -108,6 +110,14 @@ def test_other_patients_are_written_without_computing_anything(slides: Path, tmp
     run(slides, out, method, mpp_csv=table(tmp_path, "slide,mpp\nb/c.tif,0.25\n"))
     assert method.loads == 0
     assert tree(out) == tree(whole), "a table that says nothing of patients takes nothing away"
+    run(
+        slides, out, method, mpp_csv=table(tmp_path, "slide,mpp,patient\na.svs,,Bo\nb/c.tif,0.25,Kai Corge\n")
+    )
+    assert method.loads == 0
+    assert ("a.svs", "Bo", "PAS") in origins(out / "summary.csv"), "nor does one without stains take those"
+    assert ("a.svs", "Bo", "PAS") in origins(out / "glomeruli.csv")
+    saved = read_saved_result(out / "slides/a.svs")
+    assert saved.origin == Origin("Bo", "PAS")
 
 
 def test_shards_make_the_tables_of_one_run(slides: Path, tmp_path: Path) -> None:

@@ -127,7 +127,13 @@ def test_accents_match_however_they_are_composed(tmp_path: Path) -> None:
         ("mpp\n0.25\n", "line 1: no column slide"),
         ("slide,mpp,mpp\na.svs,1,2\n", "line 1: two columns mpp"),
         ("", "line 1: no column slide"),
+        (
+            "slide,mpp\na.svs,0,25\n",
+            "line 2: more cells than columns; quote what holds a comma, as 0,25 does",
+        ),
+        ("slide,mpp\na.svs,0_25\n", "line 2: '0_25' is no number"),
         ("slide,mpp\n".encode("utf-16"), "UTF-8"),
+        ("slide,mpp,patient\na.svs,0.25,M\xfcller\n".encode("latin-1"), "save it as CSV UTF-8"),
     ],
 )
 def test_a_table_that_cannot_be_understood(tmp_path: Path, content: str | bytes, message: str) -> None:
