@@ -1,6 +1,7 @@
 """Patient and stain of slides: in every table, summed, changed without a new run, and never in the clear."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,19 @@ def test_results_of_an_older_version_are_left_out_and_then_done_again(slides: Pa
     run(slides, out, method)
     assert method.seen == ["a.tif"]
     assert tree(out) == before
+
+
+@pytest.mark.parametrize("more", [(), ("--pseudonyms", "key.csv")])
+def test_the_list_knows_the_patients_of_what_is_pending(
+    more: tuple[str, ...], slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["list", str(slides), "out", "--mpp-csv", str(table(tmp_path)), *more]
+    listed = CliRunner().invoke(program, arguments)
+    assert listed.exit_code == 0, listed.output
+    merge(tmp_path / "out")
+    names = {patient for _, patient, _ in origins(tmp_path / "out/summary.csv")}
+    assert len(names) == 2
+    assert names == {"Ada Quux", "Kai Corge"} or (
+        more and all(re.fullmatch("P000[123]", str(name)) for name in names)
+    )
