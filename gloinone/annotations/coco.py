@@ -54,11 +54,13 @@ def read_coco(path: Path, slide: str | None = None) -> list[Region]:
         where = f"{path}: annotation {row.get('id', number)}"
         name = categories.get(row.get("category_id"), "")
         cut = {"cut": True} if row.get("iscrowd") else {}
-        for ring in _rings(row, where):
+        rings = _rings(row, where)
+        for ring in rings:
             if wrong := check_coordinates(ring, where):
                 raise AnnotationError(f"{wrong}; {_MEND}")
-            if has_area(ring):
-                regions.append(Region(ring=ring, label=name, id=str(row.get("id", number)), properties=cut))
+        for part, ring in enumerate(filter(has_area, rings)):
+            own = str(row.get("id", number))
+            regions.append(Region(ring=ring, label=name, id=own, part=part, properties=cut))
     return regions
 
 

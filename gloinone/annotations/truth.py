@@ -12,7 +12,7 @@ from gloinone.annotations.class_names import COMPLETE, IGNORE, ClassNames
 from gloinone.annotations.coco import coco_names, is_coco, read_coco, same_slide
 from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
-from gloinone.annotations.region import Region
+from gloinone.annotations.region import Region, without_slips
 from gloinone.errors import AnnotationError
 from gloinone.geometry import circle_ring, ring_circle, ring_contains
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR
@@ -125,7 +125,7 @@ def same_slide_in(path: Path, slide_name: str) -> bool:
 
 
 def read_regions(path: Path, slide_name: str | None = None, bounds: Bounds | None = None) -> list[Region]:
-    """All areas of one truth file under the names that stand there.
+    """All areas of one truth file under the names that stand there, but for the slips of a brush.
 
     ``slide_name`` picks the image of COCO; ``bounds`` of the slide are added to GeoJSON, as QuPath subtracts them.
     """
@@ -134,8 +134,8 @@ def read_regions(path: Path, slide_name: str | None = None, bounds: Bounds | Non
     if path.suffix == ".xml":
         return list(read_imagescope(path).regions)
     if path.suffix == COCO_SUFFIX:
-        return read_coco(path, slide_name)
-    return read_geojson(path, bounds)
+        return without_slips(read_coco(path, slide_name))
+    return without_slips(read_geojson(path, bounds))
 
 
 def read_truth(

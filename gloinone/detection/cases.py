@@ -15,7 +15,7 @@ from gloinone.learning.holdout import Origins, held_out, picture_hash
 from gloinone.learning.whole import written_whole
 from gloinone.records import Pixels, Points
 
-FORMAT = 2
+FORMAT = 3
 TISSUE_POINTS = 4000
 """Places on tissue kept per slide, from which backgrounds are drawn."""
 

@@ -27,7 +27,7 @@ from gloinone.training.slide_patches import (
 )
 from gloinone.training.sources import Say, SlideFolder, TruthSlide, truth_slides
 
-FORMAT = 3
+FORMAT = 4
 """Of the cache; raised when patches are made differently."""
 
 

@@ -207,3 +207,29 @@ def test_coco_without_areas_is_an_error(tmp_path: Path):
     packed = [{"id": 6, "image_id": 7, "category_id": 1, "segmentation": {"counts": "x", "size": [9, 9]}}]
     with pytest.raises(AnnotationError, match="run-length"):
         read_truth(_coco(tmp_path / "a.json", annotations=packed), slide_name="a")
+
+
+def _rings(*squares: tuple[float, float]) -> list[list[list[list[float]]]]:
+    """Of a MultiPolygon: squares from x on, of an edge."""
+    return [[[[x, 0], [x + e, 0], [x + e, e], [x, e], [x, 0]]] for x, e in squares]
+
+
+def _parts(label: str, *squares: tuple[float, float]) -> dict[str, object]:
+    geometry = {"type": "MultiPolygon", "coordinates": _rings(*squares)}
+    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": label}}}
+
+
+def test_a_slip_of_the_brush_is_no_glomerulus(tmp_path: Path):
+    slip = _parts("normal", (500, 20), (0, 100))
+    slip["geometry"]["coordinates"][0].append([[505, 5], [510, 5], [510, 10], [505, 5]])  # type: ignore[index]
+    merged = _parts("sclerosed", (1000, 100), (1200, 40), (1400, 90))
+    truth = read_truth(_write(tmp_path / "a.geojson", slip, merged, _feature("normal", 2000)))
+    assert truth.circles()[:, 0].tolist() == pytest.approx([50, 1050, 1220, 1445, 2050])
+    polygons = [[0, 0, 99, 0, 99, 99, 0, 99], [200, 0, 209, 0, 209, 9, 200, 9], [5, 5, 5, 5, 5, 5]]
+    drawn = [
+        {"id": n, "image_id": 7, "category_id": 1, "segmentation": p}
+        for n, p in enumerate((polygons, polygons[1:]))
+    ]
+    coco = read_truth(_coco(tmp_path / "a.json", annotations=drawn), slide_name="a")
+    # alone, what is as small is a glomerulus
+    assert coco.circles()[:, 0].tolist() == pytest.approx([49.5, 204.5])
