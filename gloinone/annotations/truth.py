@@ -12,9 +12,9 @@ from gloinone.annotations.class_names import COMPLETE, IGNORE, ClassNames
 from gloinone.annotations.coco import coco_names, is_coco, read_coco, same_slide
 from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
-from gloinone.annotations.region import Region, without_slips
+from gloinone.annotations.region import Region, solid_regions, without_slips
 from gloinone.errors import AnnotationError
-from gloinone.geometry import circle_ring, ring_circle, ring_contains
+from gloinone.geometry import area_contains, circle_ring, ring_circle
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR
 
 SUFFIXES = (".geojson", ".geojson.gz", ".truth.geojson", ".xml", ".png")
@@ -35,6 +35,8 @@ class Truth:
     """Marked as no glomerulus: background that is worth showing to a classifier."""
     complete: tuple[Region, ...] | None = None
     """Areas within which every glomerulus is outlined; None: the whole slide, (): nowhere."""
+    holes: tuple[Region, ...] = ()
+    """Of these areas."""
 
     def circles(self) -> NDArray[np.float64]:
         """(N, 3) cx, cy, radius of the circles of the same area."""
@@ -64,8 +66,7 @@ class Truth:
         """(N,) whether every glomerulus is known where (N, 2+) x, y lie: what is not outlined there is none."""
         if self.complete is None:
             return np.ones(len(points), np.bool_)
-        inside = [ring_contains(area.ring, points[:, :2]) for area in self.complete]
-        return np.asarray(np.any([np.zeros(len(points), np.bool_), *inside], axis=0), np.bool_)
+        return area_contains([a.ring for a in self.complete], [h.ring for h in self.holes], points)
 
 
 def _circles(regions: tuple[Region, ...]) -> NDArray[np.float64]:
@@ -143,12 +144,13 @@ def read_truth(
 ) -> Truth:
     """Read one truth file; an unknown class name is an error that lists all names in the file.
 
-    The truth is complete within what the file calls `region`, else everywhere. For ``slide_name`` and ``bounds``
-    see ``read_regions``.
+    The truth is complete within what the file calls `region`, but for its holes, else everywhere. For ``slide_name``
+    and ``bounds`` see ``read_regions``.
     """
     names, found = classes or ClassNames(), read_regions(path, slide_name, bounds)
     names.check(found, str(path))
-    regions = [r for region in found if not region.is_hole and (r := names.named(region)) is not None]
+    everything = [named for region in found if (named := names.named(region)) is not None]
+    regions = solid_regions(everything)
     areas = tuple(r for r in regions if r.label == COMPLETE)
     whole = [r for r in regions if r.label not in (NONGLOMERULAR, COMPLETE)]
     cut = [r.label == IGNORE or bool(r.properties.get("cut")) for r in whole]
@@ -157,6 +159,7 @@ def read_truth(
         tuple(r for r, c in zip(whole, cut, strict=True) if c),
         tuple(r for r in regions if r.label == NONGLOMERULAR),
         areas or None,
+        tuple(r for r in everything if r.is_hole and r.label == COMPLETE),
     )
 
 

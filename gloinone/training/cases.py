@@ -47,6 +47,7 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
             tissue=sample_tissue(known_tissue(overview, truth), scale, seed=0),
             tissue_mm2=tissue_mm2(overview, slide.info.mpp),
             complete=None if truth.complete is None else tuple(area.ring / down for area in truth.complete),
+            holes=tuple(hole.ring / down for hole in truth.holes),
         )
     save_case(cache, key, case)
     again = load_case(cache, key)

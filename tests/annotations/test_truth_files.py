@@ -127,6 +127,15 @@ def test_only_within_its_regions_is_a_truth_complete(tmp_path: Path):
     assert not whole.partial().is_complete_at(points).any()
 
 
+def test_a_hole_in_a_region_is_not_complete(tmp_path: Path):
+    region = _parts("region", (0, 100))
+    region["geometry"]["coordinates"][0].append([[20, 0], [60, 0], [60, 40], [20, 40], [20, 0]])  # type: ignore[index]
+    island = _parts("region", (30, 10))
+    truth = read_truth(_write(tmp_path / "a.geojson", region, island))
+    points = np.array([[10.0, 10], [50, 30], [5, 80], [35, 5], [110, 50]])
+    assert truth.is_complete_at(points).tolist() == [True, False, True, True, False]
+
+
 def _table(path: Path, *rows: str) -> ClassNames:
     path.write_text("\n".join(["name,class", *rows]), "utf-8")
     return read_class_names(path)

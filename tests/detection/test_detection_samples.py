@@ -14,7 +14,7 @@ from gloinone.detection.build import build_network
 from gloinone.detection.cases import Case, cache_key, load_case, save_case, split_cases
 from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig
-from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, read_tile
+from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, known_part, read_tile
 from gloinone.detection.train import DetectorData, detector_recipe, detector_task
 from gloinone.detection.validate import judged, score
 from gloinone.errors import UsageError
@@ -131,7 +131,7 @@ def test_collate_lists_circles_by_tile():
 
 
 def test_cache_gives_back_what_was_put_in(tmp_path: Path):
-    case = replace(disc_case(), complete=(np.array([[0.0, 0], [9, 0], [9, 9]]),))
+    case = replace(disc_case(), complete=(np.array([[0.0, 0], [9, 0], [9, 9]]),), holes=(np.eye(3, 2),))
     key = cache_key(["a", 1.25])
     assert load_case(tmp_path, key) is None
     save_case(tmp_path, key, case)
@@ -141,6 +141,7 @@ def test_cache_gives_back_what_was_put_in(tmp_path: Path):
     assert np.array_equal(back.circles, case.circles)
     assert back.complete is not None
     assert np.array_equal(back.complete[0], case.complete[0])  # type: ignore[index]
+    assert np.array_equal(back.holes[0], case.holes[0])
     save_case(tmp_path, "partial", replace(case, complete=()))
     assert load_case(tmp_path, "partial").complete == ()  # type: ignore[union-attr]
     assert (back.name, back.patient, back.mpp) == (case.name, case.patient, case.mpp)
@@ -250,6 +251,10 @@ def test_what_is_found_outside_is_neither_right_nor_wrong():
     assert case.is_scored(points).all()
     assert replace(case, complete=(ring,)).is_scored(points).tolist() == [True, True, False, False]
     assert replace(case, complete=()).is_scored(points).tolist() == [True, False, True, False]
+    holed = replace(case, complete=(ring,), holes=(0.6 * ring,))
+    assert holed.is_scored(points).tolist() == [False, True, False, False]
+    known = known_part(holed.complete or (), np.zeros((0, 3)), 400, holed.holes)
+    assert [known[150, 120], known[250, 250], known[390, 350]] == [False, True, False]
     assert [c.is_partial for c in (case, replace(case, complete=()))] == [False, True]
     assert judged([case, replace(case, complete=())]) == [case]
     assert len(judged([replace(case, complete=())])) == 1
