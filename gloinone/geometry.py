@@ -141,6 +141,15 @@ def area_contains(rings: Sequence[Floats], holes: Sequence[Floats], points: Floa
     return np.asarray(depth > 0)
 
 
+def area_mask(rings: Sequence[Floats], holes: Sequence[Floats], width: int, height: int) -> NDArray[np.bool_]:
+    """(height, width) of the pixels whose centre lies inside an area, as ``area_contains`` says."""
+    depth = np.zeros((height, width), np.intp)
+    for sign, shapes in ((1, rings), (-1, holes)):
+        for ring in shapes:
+            depth += sign * ring_mask(ring, width, height)
+    return np.asarray(depth > 0)
+
+
 def ring_circle(ring: Floats) -> tuple[float, float, float]:
     """Centre of gravity and radius of the circle of the same area: how a truth outline becomes a circle."""
     points = np.asarray(ring, np.float64)

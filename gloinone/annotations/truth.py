@@ -14,8 +14,9 @@ from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region, solid_regions, without_slips
 from gloinone.errors import AnnotationError
-from gloinone.geometry import area_contains, circle_ring, ring_circle
+from gloinone.geometry import area_contains, area_mask, circle_ring, ring_circle
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR
+from gloinone.records import Mask, Window
 
 SUFFIXES = (".geojson", ".geojson.gz", ".truth.geojson", ".xml", ".png")
 COCO_SUFFIX = ".json"
@@ -67,6 +68,15 @@ class Truth:
         if self.complete is None:
             return np.ones(len(points), np.bool_)
         return area_contains([a.ring for a in self.complete], [h.ring for h in self.holes], points)
+
+    def complete_part(self, tissue: Mask, window: Window) -> Mask:
+        """(H, W) the tissue where it is complete; ``window``: where the picture lies on the slide."""
+        if self.complete is None:
+            return tissue
+        rings, holes = (
+            [window.image_from_l0(r.ring) for r in regions] for regions in (self.complete, self.holes)
+        )
+        return tissue & area_mask(rings, holes, window.width_px, window.height_px)
 
 
 def _circles(regions: tuple[Region, ...]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
-from gloinone.geometry import ring_mask
+from gloinone.geometry import area_mask
 from gloinone.learning.augment import ColourConfig, augment_colour, mix_densities
 from gloinone.learning.stains import Basis, stain_basis, transfer
 from gloinone.records import Pixels
@@ -196,11 +196,7 @@ def known_part(
     holes: Sequence[NDArray[np.float64]] = (),
 ) -> NDArray[np.bool_]:
     """(E, E) where the truth says what is there: inside the rings but for holes, and within each circle; tile px."""
-    depth = np.zeros((edge_px, edge_px), np.intp)
-    for sign, shapes in ((1, rings), (-1, holes)):
-        for ring in shapes:
-            depth += sign * ring_mask(ring, edge_px, edge_px)
-    known = np.asarray(depth > 0)
+    known = area_mask(rings, holes, edge_px, edge_px)
     yy, xx = np.mgrid[:edge_px, :edge_px] + 0.5
     for cx, cy, radius in circles:
         known |= np.hypot(xx - cx, yy - cy) <= radius

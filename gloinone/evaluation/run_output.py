@@ -16,6 +16,7 @@ from gloinone.annotations.saved_result import RESULT, read_saved_result
 from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth, shared_stems
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.groups import Groups
+from gloinone.evaluation.masks import complete_share
 from gloinone.labels import NONGLOMERULAR
 from gloinone.metrics import CircleImage, Floats
 
@@ -41,6 +42,7 @@ class ScoredSlide:
     size: tuple[int, int]
     """width, height."""
     tissue_mm2: float
+    """Where the truth is complete."""
     rows: Sequence[Row]
     """Of circles.csv."""
     truth: Truth
@@ -132,6 +134,7 @@ def load_run(
             without.append(name)
             continue
         facts, known = summary[name], read_truth(path, classes, name, bounds_of(folder)).scored()
+        size = (int(str(facts["width_px"])), int(str(facts["height_px"])))
         slides.append(
             ScoredSlide(
                 name=name,
@@ -140,8 +143,8 @@ def load_run(
                 out=out,
                 folder=folder,
                 mpp=float(str(facts["mpp"])),
-                size=(int(str(facts["width_px"])), int(str(facts["height_px"]))),
-                tissue_mm2=float(str(facts["tissue_mm2"])),
+                size=size,
+                tissue_mm2=float(str(facts["tissue_mm2"])) * complete_share(folder, known, size),
                 rows=where_complete(known, rows),
                 truth=known,
                 unlabelled=unlabelled.get(name, NO_CIRCLES),

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from gloinone.annotations.csv_text import Value
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.detection import found_truth
 from gloinone.evaluation.groups import Groups
+from gloinone.evaluation.masks import read_mask
 from gloinone.evaluation.outlines import Agreement, compare, place_ring
 from gloinone.evaluation.plots import draw_spread
 from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
@@ -88,17 +88,6 @@ def _mask_of(slide: ScoredSlide, row: Mapping[str, Value]) -> tuple[Mask, Window
     mask = read_mask(slide.out / str(row["mask"]))
     x, y, width, height = (float(str(row[f"crop_{c}"])) for c in ("x", "y", "width", "height"))
     return mask, Window(x, y, width, height, mask.shape[1], mask.shape[0])
-
-
-def read_mask(path: Path) -> Mask:
-    """(H, W) of a picture, True where it is not black; AnnotationError."""
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
-        raise AnnotationError(f"{path}: cannot be read ({error}); is it still there?") from error
-    if pixels is None:
-        raise AnnotationError(f"{path}: not a readable mask; write it as an 8-bit or 1-bit PNG")
-    return np.asarray(pixels > 0)
 
 
 def outlines_of_masks(predictions: Path, masks: Path, groups: Groups, mpp: float | None) -> Outlines:

@@ -11,7 +11,7 @@ from made_run import SIZE, Found, write_run, write_truth
 from PIL import Image
 
 from gloinone.cli.evaluate_run import command
-from gloinone.errors import UsageError
+from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.mistakes import find_mistakes, with_sheets, worst_first
 from gloinone.evaluation.run_output import ScoredRun, load_run
 from gloinone.evaluation.tables import Evaluation
@@ -62,6 +62,23 @@ def test_outside_of_a_region_nothing_is_scored(run: ScoredRun, tmp_path: Path) -
     counted = count_slide(a)
     assert (counted.truth, counted.found) == (2, 2)
     assert len(a.truth.ignored) == 3
+
+
+def test_false_circles_are_counted_per_tissue_within_the_regions(run: ScoredRun, tmp_path: Path) -> None:
+    path = tmp_path / "truth" / "a.geojson"
+    document = json.loads(path.read_text("utf-8"))
+    ring = [[0, 0], [1200, 0], [1200, 400], [0, 400], [0, 0]]
+    hole = [[300, 0], [600, 0], [600, 400], [300, 400], [300, 0]]
+    area = {"type": "Polygon", "coordinates": [ring, hole]}
+    properties = {"classification": {"name": "region"}}
+    document["features"].append({"type": "Feature", "geometry": area, "properties": properties})
+    path.write_text(json.dumps(document), "utf-8")
+    assert [slide.tissue_mm2 for slide in run.slides] == [1.0, 1.0]
+    slides = load_run(tmp_path / "out", tmp_path / "truth").slides
+    assert [slide.tissue_mm2 for slide in slides] == pytest.approx([0.15, 1.0])
+    (tmp_path / "out" / "slides" / "a.png" / "tissue.png").unlink()
+    with pytest.raises(AnnotationError, match=r"tissue\.png: cannot be read"):
+        load_run(tmp_path / "out", tmp_path / "truth")
 
 
 def test_counts_by_hand(run: ScoredRun) -> None:
