@@ -135,13 +135,20 @@ def same_slide_in(path: Path, slide_name: str) -> bool:
     return is_coco(path) and any(same_slide(slide_name, name) for name in coco_names(path))
 
 
-def read_regions(path: Path, slide_name: str | None = None, bounds: Bounds | None = None) -> list[Region]:
+def read_regions(
+    path: Path,
+    slide_name: str | None = None,
+    bounds: Bounds | None = None,
+    size: tuple[int, int] | None = None,
+) -> list[Region]:
     """All areas of one truth file under the names that stand there, but for the slips of a brush.
 
     ``slide_name`` picks the image of COCO; ``bounds`` of the slide are added to GeoJSON, as QuPath subtracts them.
+    ``size``: width and height of the slide, level-0 px, where they are known: a mask must have them. Raises
+    AnnotationError.
     """
     if path.suffix == ".png":
-        return _regions_of_mask(path)
+        return _regions_of_mask(path, size)
     if path.suffix == ".xml":
         return list(read_imagescope(path).regions)
     if path.suffix == COCO_SUFFIX:
@@ -150,14 +157,18 @@ def read_regions(path: Path, slide_name: str | None = None, bounds: Bounds | Non
 
 
 def read_truth(
-    path: Path, classes: ClassNames | None = None, slide_name: str | None = None, bounds: Bounds | None = None
+    path: Path,
+    classes: ClassNames | None = None,
+    slide_name: str | None = None,
+    bounds: Bounds | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Truth:
     """Read one truth file; an unknown class name is an error that lists all names in the file.
 
-    The truth is complete within what the file calls `region`, but for its holes, else everywhere. For ``slide_name``
-    and ``bounds`` see ``read_regions``.
+    The truth is complete within what the file calls `region`, but for its holes, else everywhere. For ``slide_name``,
+    ``bounds`` and ``size`` see ``read_regions``.
     """
-    names, found = classes or ClassNames(), read_regions(path, slide_name, bounds)
+    names, found = classes or ClassNames(), read_regions(path, slide_name, bounds, size)
     names.check(found, str(path))
     everything = [named for region in found if (named := names.named(region)) is not None]
     regions = solid_regions(everything)
@@ -173,12 +184,17 @@ def read_truth(
     )
 
 
-def _regions_of_mask(path: Path) -> list[Region]:
+def _regions_of_mask(path: Path, size: tuple[int, int] | None) -> list[Region]:
     """Each connected piece of a mask is one glomerulus; pieces at the border are cut."""
     mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise AnnotationError(f"{path}: not a readable mask; write it as an 8-bit or 1-bit PNG")
     height, width = mask.shape
+    if size not in (None, (width, height)):
+        raise AnnotationError(
+            f"{path}: the mask is {width} x {height} px, but the slide {' x '.join(map(str, size or ()))}; draw it at "
+            "the slide's full size (level 0), or give GeoJSON"
+        )
     contours, _ = cv2.findContours((mask > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     regions = []
     for contour in contours:

@@ -133,8 +133,9 @@ def load_run(
         except AnnotationError:
             without.append(name)
             continue
-        facts, known = summary[name], read_truth(path, classes, name, bounds_of(folder)).scored()
+        facts = summary[name]
         size = (int(str(facts["width_px"])), int(str(facts["height_px"])))
+        known = read_truth(path, classes, name, bounds_of(folder), size).scored()
         slides.append(
             ScoredSlide(
                 name=name,

@@ -27,7 +27,7 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
     if cached is not None:
         return cached
     with open_slide(source.path, source.name, source.said) as slide:
-        truth = source.read_truth(slide.info.bounds)
+        truth = source.read_truth(slide.info)
         # never finer than the slide itself: enlarging adds bytes and no detail
         picture = slide.overview(max(cache_mpp, slide.info.mpp))
         overview = tissue_overview(slide)

@@ -71,6 +71,16 @@ def test_pieces_of_a_mask_and_those_its_border_cuts(tmp_path: Path):
     assert len(truth.ignored) == 1
 
 
+def test_a_mask_of_another_size_than_the_slide(tmp_path: Path):
+    mask = np.zeros((200, 300), np.uint8)
+    cv2.circle(mask, (100, 100), 30, 255, -1)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), mask)
+    assert len(read_truth(path, size=(300, 200)).glomeruli) == 1
+    with pytest.raises(AnnotationError, match=r"mask is 300 x 200 px, but the slide 200 x 300; draw it at"):
+        read_truth(path, size=(200, 300))
+
+
 def test_a_mask_that_is_no_picture(tmp_path: Path):
     path = tmp_path / "a.png"
     path.write_text("no picture")

@@ -81,6 +81,13 @@ def test_false_circles_are_counted_per_tissue_within_the_regions(run: ScoredRun,
         load_run(tmp_path / "out", tmp_path / "truth")
 
 
+def test_a_mask_of_another_size_is_refused(run: ScoredRun, tmp_path: Path) -> None:
+    (tmp_path / "truth" / "b.geojson").unlink()
+    Image.new("L", (600, 40)).save(tmp_path / "truth" / "b.png")
+    with pytest.raises(AnnotationError, match="600 x 40 px, but the slide 6000 x 400"):
+        load_run(tmp_path / "out", tmp_path / "truth")
+
+
 def test_counts_by_hand(run: ScoredRun) -> None:
     a, b = (count_slide(slide) for slide in run.slides)
     assert (a.truth, a.found, a.truth_sclerosed, a.found_sclerosed) == (4, 5, 2, 2)
