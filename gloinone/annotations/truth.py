@@ -1,6 +1,6 @@
 """Truth for training and evaluation, whatever program wrote it: found by the slide's name, read in our classes."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from gloinone.annotations.coco import coco_names, is_coco, read_coco, same_slide
 from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region, solid_regions, without_slips
-from gloinone.errors import AnnotationError
+from gloinone.errors import AnnotationError, NoTruthError
 from gloinone.geometry import area_contains, area_mask, circle_ring, ring_circle
 from gloinone.labels import GLOMERULUS, NONGLOMERULAR
 from gloinone.records import Mask, Window
@@ -91,43 +91,59 @@ def shared_stems(names: Iterable[str]) -> frozenset[str]:
     return frozenset(stem for stem, parents in folders.items() if len(parents) > 1)
 
 
-def find_truth(slide_name: str, folder: Path, shared: Set[str] = frozenset()) -> Path:
+def find_truth(
+    slide_name: str, folder: Path, shared: Set[str] = frozenset(), slide: Path | None = None
+) -> Path:
     """The truth file of a slide: the same relative path or file name with another suffix, or a COCO file.
 
     ``folder`` may be the COCO file itself. A file name that is ``shared`` by slides of several folders says nothing
-    without them. Raises AnnotationError.
+    without them. ``slide``: where it lies, if that is known; a picture is not its own mask. Raises NoTruthError, and
+    AnnotationError where several files could be it.
     """
+    stem = Path(slide_name).stem
     if folder.is_file():
-        if Path(slide_name).stem in shared:
-            raise AnnotationError(
-                f"{slide_name}: several slides are called {Path(slide_name).stem}, which {folder} cannot tell apart; "
+        if stem in shared:
+            raise NoTruthError(
+                f"{slide_name}: several slides are called {stem}, which {folder} cannot tell apart; "
                 "pass a folder of truth with the folders of the slides"
             )
         if same_slide_in(folder, slide_name):
             return folder
-        raise AnnotationError(
-            f"{slide_name}: no image of that name in {folder}; pass the folder of the truth"
-        )
-    relative = Path(slide_name)
-    is_shared = relative.stem in shared
-    stems = [relative.with_suffix(""), relative]
-    for stem in stems if is_shared else [*stems, Path(relative.stem)]:
-        for suffix in SUFFIXES:
-            path = folder / f"{stem}{suffix}"
-            if path.is_file():
-                return path
-    if is_shared:
-        raise AnnotationError(
-            f"{slide_name}: no truth in {folder}, and several slides are called {relative.stem}; lay the files of the "
+        raise NoTruthError(f"{slide_name}: no image of that name in {folder}; pass the folder of the truth")
+    for found in _candidates(slide_name, folder, stem in shared):
+        own = [path for path in found if slide is None or not path.samefile(slide)]
+        if slide is None and len(own) > 1:  # of a folder of slides and truth it may be the slide
+            own = [path for path in own if path.name != Path(slide_name).name]
+        if len(own) > 1:
+            raise AnnotationError(
+                f"{slide_name}: has several files of truth in {folder}: {', '.join(path.name for path in own)}; keep "
+                "one of them"
+            )
+        if own:
+            return own[0]
+    if stem in shared:
+        raise NoTruthError(
+            f"{slide_name}: no truth in {folder}, and several slides are called {stem}; lay the files of the "
             "truth into folders named as those of the slides"
         )
-    for path in sorted(folder.glob(f"*{COCO_SUFFIX}")):
-        if same_slide_in(path, slide_name):
-            return path
-    raise AnnotationError(
-        f"{slide_name}: no truth in {folder}; expected {relative.stem} with one of {', '.join(SUFFIXES)}, "
+    raise NoTruthError(
+        f"{slide_name}: no truth in {folder}; expected {stem} with one of {', '.join(SUFFIXES)}, "
         "or a COCO .json with an image of that name"
     )
+
+
+def _candidates(slide_name: str, folder: Path, is_shared: bool) -> Iterator[list[Path]]:
+    """The files of each place that may hold the truth of a slide, the nearest place first."""
+    relative = Path(slide_name)
+
+    def called(*stems: Path) -> list[Path]:
+        paths = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+        return [path for path in paths if path.is_file()]
+
+    yield called(relative.with_suffix(""), relative)
+    if not is_shared:
+        yield called(Path(relative.stem))
+        yield [path for path in sorted(folder.glob(f"*{COCO_SUFFIX}")) if same_slide_in(path, slide_name)]
 
 
 def same_slide_in(path: Path, slide_name: str) -> bool:

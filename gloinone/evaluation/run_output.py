@@ -14,7 +14,7 @@ from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.geojson import Bounds
 from gloinone.annotations.saved_result import RESULT, read_saved_result
 from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth, shared_stems
-from gloinone.errors import AnnotationError, UsageError
+from gloinone.errors import NoTruthError, UsageError
 from gloinone.evaluation.groups import Groups
 from gloinone.evaluation.masks import complete_share
 from gloinone.labels import NONGLOMERULAR
@@ -130,7 +130,7 @@ def load_run(
     for name, folder, rows in results(out, summary, only):
         try:
             path = find_truth(name, truth, shared)
-        except AnnotationError:
+        except NoTruthError:
             without.append(name)
             continue
         facts = summary[name]

@@ -54,7 +54,7 @@ def check_folder(folder: SlideFolder) -> list[Checked]:
     for slide_path in found:
         name = slide_path.name
         try:
-            truth_path = find_truth(name, folder.truth, shared)
+            truth_path = find_truth(name, folder.truth, shared, slide_path.path)
         except AnnotationError as error:
             rows.append(Checked(name, mends=(str(error),)))
             continue

@@ -78,7 +78,7 @@ def truth_slides(folders: Sequence[SlideFolder], left_out: frozenset[str], say: 
             if left_out & {name, Path(name).stem, patient}:
                 say(f"{name}: left out")
                 continue
-            truth_path = find_truth(name, folder.truth, shared)
+            truth_path = find_truth(name, folder.truth, shared, path)
             said = resolution_for(name, table, folder.mpp)
             slides.append(TruthSlide(path, name, patient, folder, truth_path, said, number))
     check_names(slides)

@@ -11,7 +11,7 @@ from gloinone.annotations.class_names import ClassNames, read_class_names
 from gloinone.annotations.region import Region
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.annotations.unlabelled import read_unlabelled
-from gloinone.errors import AnnotationError
+from gloinone.errors import AnnotationError, NoTruthError
 
 
 def _feature(label: str, x: float, cut: bool = False) -> dict[str, object]:
@@ -36,6 +36,27 @@ def test_truth_lies_beside_or_under_the_same_path(tmp_path: Path):
     (tmp_path / "b").mkdir()
     nested = _write(tmp_path / "b" / "a.geojson")
     assert find_truth("b/a.svs", tmp_path) == nested
+
+
+@pytest.mark.parametrize("other", ["a.xml", "a.geojson.gz", "a.truth.geojson", "a.png", "a.svs.geojson"])
+def test_two_files_of_one_slide_are_one_too_many(tmp_path: Path, other: str):
+    _write(tmp_path / "a.geojson")
+    (tmp_path / other).write_text("whatever")
+    with pytest.raises(AnnotationError, match=f"several files of truth in .*: a.geojson, {other}; keep one"):
+        find_truth("a.svs", tmp_path)
+
+
+def test_a_picture_is_not_its_own_mask(tmp_path: Path):
+    slide = tmp_path / "a.png"
+    slide.write_text("a picture")
+    with pytest.raises(NoTruthError, match="no truth in"):
+        find_truth("a.png", tmp_path, slide=slide)
+    truth = _write(tmp_path / "a.geojson")
+    assert find_truth("a.png", tmp_path, slide=slide) == find_truth("a.png", tmp_path) == truth
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / "a.png").write_text("a mask")
+    assert find_truth("a.png", masks, slide=slide) == find_truth("a.png", masks) == masks / "a.png"
 
 
 def test_classes_cut_and_what_is_to_be_ignored(tmp_path: Path):

@@ -88,6 +88,14 @@ def test_a_mask_of_another_size_is_refused(run: ScoredRun, tmp_path: Path) -> No
         load_run(tmp_path / "out", tmp_path / "truth")
 
 
+def test_two_files_of_truth_of_a_slide_are_refused(run: ScoredRun, tmp_path: Path) -> None:
+    (tmp_path / "truth" / "b.xml").write_text("<Annotations/>")
+    with pytest.raises(
+        AnnotationError, match=r"b\.png: has several files of truth in .*: b\.geojson, b\.xml"
+    ):
+        load_run(tmp_path / "out", tmp_path / "truth")
+
+
 def test_counts_by_hand(run: ScoredRun) -> None:
     a, b = (count_slide(slide) for slide in run.slides)
     assert (a.truth, a.found, a.truth_sclerosed, a.found_sclerosed) == (4, 5, 2, 2)
