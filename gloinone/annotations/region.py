@@ -51,6 +51,11 @@ class Region:
     properties: Mapping[str, object] = field(default_factory=dict)
     """Whatever else the file says of it: `cut`, `layer`, own columns of ImageScope, ..."""
 
+    @property
+    def has_outline(self) -> bool:
+        """Whether its border was drawn; a circle, an ellipse or a box only says where it lies and how large it is."""
+        return self.shape == "polygon" and self.properties.get("from") != "box"
+
     def __post_init__(self) -> None:
         if self.ring.ndim != 2 or self.ring.shape[1] != 2 or len(self.ring) < 3:
             raise ValueError(f"a region is at least three points, got an array of shape {self.ring.shape}")

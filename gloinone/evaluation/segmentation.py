@@ -49,7 +49,7 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
     Raises UsageError where nothing can be scored.
     """
     items: list[Outlined] = []
-    n_truth = from_box = 0
+    n_truth = no_outline = 0
     for slide in run.slides:
         glomeruli = {str(row["id"]): row for row in slide.glomeruli}
         order, found, _ = found_truth(slide)
@@ -58,8 +58,8 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
             if t < 0:
                 continue
             region = slide.truth.glomeruli[t]
-            if region.properties.get("from") == "box":
-                from_box += 1
+            if not region.has_outline:
+                no_outline += 1
                 continue
             glomerulus_id = str(slide.kept[i]["glomerulus"])
             if glomerulus_id not in glomeruli:
@@ -74,11 +74,13 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
                 Outlined(f"{slide.name} {glomerulus_id}", slide.name, slide.group, slide.source, score)
             )
     if not items:
-        drawn = f" ({from_box} were found, but their truth is a box)" if from_box else ""
+        drawn = f" ({no_outline} were found, but their truth is a box or an ellipse)" if no_outline else ""
         raise UsageError(f"no glomerulus with an outline in the truth was found{drawn}; nothing to score")
     notes = [*run.notes, f"{len(items)} of {n_truth} glomeruli are scored: found, and outlined in the truth"]
-    if from_box:
-        notes.append(f"{from_box} were found, but their truth is a box and no outline: not scored")
+    if no_outline:
+        notes.append(
+            f"{no_outline} were found, but their truth is a box or an ellipse and no outline: not scored"
+        )
     return Outlines(tuple(items), "um", tuple(notes))
 
 

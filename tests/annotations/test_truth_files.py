@@ -12,6 +12,7 @@ from gloinone.annotations.region import Region
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.errors import AnnotationError, NoTruthError
+from gloinone.geometry import circle_ring
 
 
 def _feature(label: str, x: float, cut: bool = False) -> dict[str, object]:
@@ -238,6 +239,22 @@ def test_coco_holds_many_slides(tmp_path: Path):
             find_truth("c.svs", where)
     with pytest.raises(AnnotationError, match="2 images for one slide"):
         read_truth(path)
+
+
+def test_polygons_of_coco_come_before_its_circles(tmp_path: Path):
+    """A circle alone, one beside its outline, one beside its own polygon, and one beside nothing at all."""
+    circle = {"image_id": 7, "category_id": 1, "circle_center": [50, 50], "circle_radius": 20}
+    outline, same = [30, 40, 80, 45, 60, 70], circle_ring(50, 50, 20).ravel().tolist()
+    drawn = [
+        {**circle, "id": n, **own}
+        for n, own in enumerate(
+            ({}, {"segmentation": [outline]}, {"segmentation": [same]}, {"segmentation": [[]]})
+        )
+    ]
+    truth = read_truth(_coco(tmp_path / "a.json", annotations=drawn), slide_name="a")
+    assert [region.has_outline for region in truth.glomeruli] == [False, True, False, False]
+    assert truth.glomeruli[1].ring.ravel().tolist() == outline
+    assert truth.circles()[[0, 2, 3]] == pytest.approx(np.array([[50, 50, 20]] * 3))
 
 
 def test_coco_without_areas_is_an_error(tmp_path: Path):
