@@ -20,7 +20,8 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 groups_option = click.option(
     "--groups",
     type=FILE,
-    help="CSV with slide (or name) and patient, and perhaps source: intervals draw patients, tables go by source.",
+    help="CSV with slide (or name) and patient, and perhaps source: intervals draw patients (without it those "
+    "that the run knows), tables go by source.",
 )
 only_option = click.option(
     "--only", multiple=True, help="Slide to score, or a .txt with one a line; may repeat."

@@ -127,7 +127,7 @@ def _read_slide(
     kept = [row for row in rows if row["glomerulus"] and row["class"] != NONGLOMERULAR]
     return ReadSlide(
         name=name,
-        patient=groups.group(name) if groups.knows(name) else str(facts.get("patient") or name),
+        patient=groups.group(name, str(facts.get("patient") or "")),
         size=size,
         machine=where_complete(reader, kept),
         reader=reader,

@@ -21,9 +21,9 @@ class Groups:
     groups: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
-    def group(self, name: str) -> str:
-        """Patient of a slide or crop; itself where nothing is said."""
-        return self._of(self.groups, name) or name
+    def group(self, name: str, told: str = "") -> str:
+        """Patient of a slide or crop; where the table says nothing, what the run was ``told``, else itself."""
+        return self._of(self.groups, name) or told or name
 
     def source(self, name: str) -> str:
         """Source of a slide or crop: by the table, else the folder it lies in, else `all`."""

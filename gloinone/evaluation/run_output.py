@@ -139,7 +139,7 @@ def load_run(
         slides.append(
             ScoredSlide(
                 name=name,
-                group=groups.group(name),
+                group=groups.group(name, str(facts.get("patient") or "")),
                 source=groups.source(name),
                 out=out,
                 folder=folder,
@@ -234,7 +234,8 @@ def _unused(truth: Path, slides: Sequence[ScoredSlide]) -> list[str]:
 
 
 def _groups_notes(groups: Groups, slides: Sequence[ScoredSlide]) -> list[str]:
-    unknown = [slide.name for slide in slides if groups.groups and not groups.knows(slide.name)]
+    own = [slide.name for slide in slides if slide.group == slide.name]
+    unknown = [name for name in own if groups.groups and not groups.knows(name)]
     return _named("not in --groups", "each taken for a patient of its own", unknown)
 
 

@@ -1,5 +1,7 @@
 """Scores of a run whose right answers are known."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,25 @@ def test_sources_and_patients(run: tuple[Path, Path], tmp_path: Path) -> None:
     ]
     assert [row[0] for row in by_slide.rows] == ["a.tif", "deep/b.tif"]
     assert Groups().source("deep/b.tif") == "deep"
+
+
+def test_patients_are_those_of_the_run_unless_a_table_says_otherwise(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    summary = run[0] / "summary.csv"
+    rows = list(csv.DictReader(io.StringIO(summary.read_text("utf-8-sig"), newline="")))
+    for row in rows:
+        row["patient"] = "p7" if row["slide"] in ("a.tif", "deep/b.tif") else ""
+    with summary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [slide.group for slide in load_run(*run).slides] == ["p7", "p7"]
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient,source\na.tif,p1,\ndeep/b.tif,,south\n")
+    loaded = load_run(*run, groups=read_groups(table))
+    assert [slide.group for slide in loaded.slides] == ["p1", "p7"]
+    assert not any("not in --groups" in note for note in loaded.notes)
 
 
 def test_labels_of_crops_serve_as_groups(tmp_path: Path) -> None:
