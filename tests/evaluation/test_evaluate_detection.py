@@ -131,6 +131,20 @@ def test_patients_are_those_of_the_run_unless_a_table_says_otherwise(
     assert not any("not in --groups" in note for note in loaded.notes)
 
 
+def test_groups_of_a_spreadsheet_with_semicolons(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("Slide;Patient;Hospital\na.tif;p1;north\n./a.tif;p1;\n")
+    groups = read_groups(table)
+    assert (groups.group("a.tif"), groups.source("a.tif")) == ("p1", "north")
+
+
+def test_a_slide_of_two_patients_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient\na.tif,p1\nb.tif,p1\na.tif,p2\n")
+    with pytest.raises(UsageError, match=r"a\.tif is listed twice, with patient p1 and p2; keep one"):
+        read_groups(table)
+
+
 def test_labels_of_crops_serve_as_groups(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("name,slide,centre,label\nx-1,x,SAS,normal\n")
