@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.evaluation.plots import Line, draw_lines
-from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
+from gloinone.evaluation.run_output import AT_IOU, ScoredRun, ScoredSlide
 from gloinone.evaluation.tables import Cell, Evaluation, Score, Table, score_table, scored
 from gloinone.metrics import (
     COCO_IOUS,
@@ -30,7 +30,6 @@ SIZES_UM = (("small", 0.0, 173.0), ("medium", 173.0, 229.0), ("large", 229.0, fl
 """Diameter of the truth, published renal protocol."""
 FROC_RATES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """False circles per mm2 of tissue."""
-AT_IOU = 0.5
 
 
 class Pool:

@@ -18,9 +18,11 @@ from gloinone.errors import NoTruthError, UsageError
 from gloinone.evaluation.groups import Groups
 from gloinone.evaluation.masks import complete_share
 from gloinone.labels import NONGLOMERULAR
-from gloinone.metrics import CircleImage, Floats
+from gloinone.metrics import CircleImage, Floats, fits_one
 
 Row = Mapping[str, Value]
+AT_IOU = 0.5
+"""Of circles, from which on one has found the other."""
 CIRCLES_CSV = "circles.csv"
 NO_CIRCLES = np.zeros((0, 3))
 READABLE = ("done", "partial")
@@ -44,7 +46,7 @@ class ScoredSlide:
     tissue_mm2: float
     """Where the truth is complete."""
     rows: Sequence[Row]
-    """Of circles.csv."""
+    """Of circles.csv, where the truth can say right or wrong."""
     truth: Truth
     unlabelled: Floats
     """(K, 3) glomeruli that the truth is said to lack."""
@@ -61,8 +63,9 @@ class ScoredSlide:
 
     @property
     def glomeruli(self) -> list[dict[str, Value]]:
-        """Rows of its glomeruli.csv, where the truth is complete."""
-        return where_complete(self.truth, read_table(self.folder / "glomeruli.csv", GLOMERULI))
+        """Rows of its glomeruli.csv that are among ``rows``."""
+        ids = {row["glomerulus"] for row in self.rows}
+        return [row for row in read_table(self.folder / "glomeruli.csv", GLOMERULI) if row["id"] in ids]
 
     def image(self, rows: Sequence[Row], score: str, unlabelled: bool = False) -> CircleImage:
         """These rows, ranked by a column, against the truth; ``unlabelled``: ignoring what it is said to lack."""
@@ -93,9 +96,10 @@ def circles_of(rows: Sequence[Row], score: str) -> Floats:
 
 
 def where_complete(truth: Truth, rows: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
-    """Those rows that lie where every glomerulus is outlined: elsewhere nothing is right or wrong."""
-    places = np.array([[float(str(row["x"])), float(str(row["y"]))] for row in rows]).reshape(-1, 2)
-    return [row for row, inside in zip(rows, truth.is_complete_at(places), strict=True) if inside]
+    """Those rows that lie where every glomerulus is outlined, or fit one there: others are neither right nor wrong."""
+    circles = np.array([[float(str(row[c])) for c in ("x", "y", "radius")] for row in rows]).reshape(-1, 3)
+    known = truth.is_complete_at(circles) | fits_one(circles, truth.circles(), AT_IOU)
+    return [row for row, is_known in zip(rows, known, strict=True) if is_known]
 
 
 def bounds_of(folder: Path) -> Bounds | None:

@@ -16,7 +16,7 @@ from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig
 from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, known_part, read_tile
 from gloinone.detection.train import DetectorData, detector_recipe, detector_task
-from gloinone.detection.validate import judged, score
+from gloinone.detection.validate import judged, predict_case, score
 from gloinone.errors import UsageError
 from gloinone.learning.augment import ColourConfig
 from gloinone.learning.journal import read_journal
@@ -279,3 +279,19 @@ def test_a_small_source_is_seen_more_often_than_its_glomeruli_say():
     assert shares(1.0) == pytest.approx([4 / 5, 1 / 5])
     assert shares(0.5) == pytest.approx([2 / 3, 1 / 3])
     assert shares(0.0) == pytest.approx([1 / 2, 1 / 2])
+
+
+def test_a_right_circle_centred_outside_of_the_region_is_kept():
+    """The first disc lies in the ring, the circle on it is centred beyond; that at 300, 150 is on nothing."""
+    case = disc_case()
+    x = float(case.circles[0, 0])
+    found = np.array([[x + 10, 150, 40, 0.9], [300, 150, 40, 0.8]])
+
+    class Finds:
+        def circles_of(self, tiles: object, size: tuple[int, int]) -> np.ndarray:
+            return found
+
+    ring = np.array([[0.0, 0], [x + 5, 0], [x + 5, 300], [0, 300]])
+    image = predict_case(replace(case, complete=(ring,)), Finds())  # type: ignore[arg-type]
+    assert image.predicted.tolist() == found[:1].tolist()
+    assert image.truth.tolist() == case.circles[:1].tolist()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gloinone.cli.evaluate_run import command
 from gloinone.errors import AnnotationError, UsageError
+from gloinone.evaluation.detection import scores
 from gloinone.evaluation.mistakes import find_mistakes, with_sheets, worst_first
 from gloinone.evaluation.run_output import ScoredRun, load_run
 from gloinone.evaluation.tables import Evaluation
@@ -62,6 +63,28 @@ def test_outside_of_a_region_nothing_is_scored(run: ScoredRun, tmp_path: Path) -
     counted = count_slide(a)
     assert (counted.truth, counted.found) == (2, 2)
     assert len(a.truth.ignored) == 3
+
+
+def test_a_right_circle_centred_outside_of_the_region_is_right(tmp_path: Path) -> None:
+    """The glomerulus at x 1190 lies inside of 1200, the circle on it at 1205 does not, that at 1300 belongs nowhere."""
+    write_truth(tmp_path / "truth", "a", [500, 1190])
+    path = tmp_path / "truth" / "a.geojson"
+    document = json.loads(path.read_text("utf-8"))
+    area = {"type": "Polygon", "coordinates": [[[0, 0], [1200, 0], [1200, 400], [0, 400], [0, 0]]]}
+    properties = {"classification": {"name": "region"}}
+    document["features"].append({"type": "Feature", "geometry": area, "properties": properties})
+    path.write_text(json.dumps(document), "utf-8")
+    found = [
+        Found(500, 0.9, 0.9, id="G001"),
+        Found(1205, 0.9, 0.8, id="G002"),
+        Found(1300, 0.9, 0.7, id="G003"),
+    ]
+    write_run(tmp_path / "out", {"a.png": found})
+    (slide,) = load_run(tmp_path / "out", tmp_path / "truth").slides
+    assert [row["x"] for row in slide.rows] == [500, 1205]
+    assert [row["id"] for row in slide.glomeruli] == ["G001", "G002"]
+    values = {score.name: score.value for score in scores([slide])}
+    assert (values["recall at the threshold"], values["precision at the threshold"]) == (1, 1)
 
 
 def test_false_circles_are_counted_per_tissue_within_the_regions(run: ScoredRun, tmp_path: Path) -> None:
