@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,6 +51,18 @@ class ScoredSlide:
     unlabelled: Floats
     """(K, 3) glomeruli that the truth is said to lack."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Nowhere is every glomerulus outlined: whatever circle finds none is neither right nor wrong."""
+        return self.truth.complete == ()
+
+    def recall_only(self) -> "ScoredSlide":
+        """The same where not every glomerulus is outlined outside of drawn areas: nowhere if there are none."""
+        if self.truth.complete is not None:
+            return self
+        truth = self.truth.partial()
+        return replace(self, truth=truth, rows=where_complete(truth, self.rows))
+
     @cached_property
     def glomerular(self) -> list[Row]:
         """Circles that are not non-glomerular."""
@@ -83,6 +95,13 @@ class ScoredRun:
     notes: tuple[str, ...]
     """Slides without result or truth, truth without result."""
 
+    def recall_only(self) -> "ScoredRun":
+        """The same where the truth is complete within its drawn areas only; names the slides that have none."""
+        slides = tuple(slide.recall_only() for slide in self.slides)
+        names = [slide.name for slide in slides if slide.is_partial]
+        notes = _named("without a region and not complete", "scored for recall only", names)
+        return ScoredRun(slides, (*self.notes, *notes))
+
     @property
     def groups(self) -> list[str]:
         """Of the slides, in order."""
@@ -95,7 +114,7 @@ def circles_of(rows: Sequence[Row], score: str) -> Floats:
     return np.array(values, np.float64).reshape(-1, 4)
 
 
-def where_complete(truth: Truth, rows: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
+def where_complete(truth: Truth, rows: Sequence[Row]) -> list[Row]:
     """Those rows that lie where every glomerulus is outlined, or fit one there: others are neither right nor wrong."""
     circles = np.array([[float(str(row[c])) for c in ("x", "y", "radius")] for row in rows]).reshape(-1, 3)
     known = truth.is_complete_at(circles) | fits_one(circles, truth.circles(), AT_IOU)

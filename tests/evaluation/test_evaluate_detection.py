@@ -66,6 +66,30 @@ def test_a_draw_of_slides_is_scored_as_if_they_were_there_so_often(run: tuple[Pa
         assert pool.counts(times) == drawn[who].counts(once)
 
 
+def test_of_a_truth_that_is_not_complete_only_recall_is_told(run: tuple[Path, Path]) -> None:
+    """Slide a has a false circle, b none; without a region none of them can be false."""
+    loaded = load_run(*run).recall_only()
+    assert all(slide.is_partial for slide in loaded.slides)
+    assert any("scored for recall only): a.tif, deep/b.tif" in note for note in loaded.notes)
+    values = {s.name: s.value for s in scores(loaded.slides)}
+    assert values["recall at the threshold"] == pytest.approx(1 / 3)
+    assert {name for name, value in values.items() if np.isfinite(value)} == {"recall at the threshold"}
+    by_slide = breakdown(loaded.slides)[1].rows[0]
+    # slide, patient, truth, ignored, found, missed, false, recall, precision and what is made of them
+    assert by_slide[2:6] == (2, 1, 1, 1)
+    assert by_slide[7] == 0.5
+    assert np.isnan([float(by_slide[i]) for i in (6, *range(8, 13))]).all()
+
+
+def test_a_slide_whose_truth_is_complete_keeps_its_precision(run: tuple[Path, Path]) -> None:
+    a, b = load_run(*run).slides
+    mixed, alone = ({s.name: s.value for s in scores(s)} for s in ((a, b.recall_only()), (a,)))
+    for name, value in alone.items():
+        if name != "recall at the threshold":
+            assert mixed[name] == pytest.approx(value, nan_ok=True), name
+    assert mixed["recall at the threshold"] == pytest.approx(1 / 3)
+
+
 def test_froc_by_hand(tmp_path: Path) -> None:
     write_truth(tmp_path / "truth", "a", [1000, 2000, 3000, 4000])
     circles = [Found(1000, 0.9, 0.9), Found(1500, 0.8, 0.8), Found(2000, 0.7, 0.7)]

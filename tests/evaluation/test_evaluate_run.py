@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,22 @@ def test_a_right_circle_centred_outside_of_the_region_is_right(tmp_path: Path) -
     assert [row["id"] for row in slide.glomeruli] == ["G001", "G002"]
     values = {score.name: score.value for score in scores([slide])}
     assert (values["recall at the threshold"], values["precision at the threshold"]) == (1, 1)
+
+
+def test_without_complete_truth_recall_and_classes_are_left(run: ScoredRun, tmp_path: Path) -> None:
+    report = tmp_path / "scores"
+    given = [str(tmp_path / "out"), str(tmp_path / "truth"), "--complete", "no", "--out", str(report)]
+    result = CliRunner().invoke(command, given)
+    assert result.exit_code == 0, result.output
+    assert "counts are not scored: no slide has all its glomeruli outlined" in result.stderr
+    assert "doubts are not scored" in result.stderr
+    table = dict(line.split(",")[:2] for line in (report / "detection.csv").read_text().splitlines())
+    assert float(table["recall at the threshold"]) > 0
+    assert table["precision at the threshold"] == table["detector AP50"] == ""
+    assert (
+        len(evaluate_counts(replace(run, slides=(run.slides[0], run.slides[1].recall_only()))).tables[2].rows)
+        == 1
+    )
 
 
 def test_false_circles_are_counted_per_tissue_within_the_regions(run: ScoredRun, tmp_path: Path) -> None:
