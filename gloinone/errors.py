@@ -7,6 +7,7 @@ GloInOneError                what, where, what to do
 │   └── SlideSkippedError        nothing wrong, but not for us (a plain picture without mpp in a folder)
 ├── WeightsError             a model is missing, damaged or of an unknown kind
 ├── AnnotationError          an annotation or table file that cannot be understood
+│   └── NoTruthError             a slide has no truth file
 ├── OutputError              a place that cannot be written
 └── UsageError               options that contradict each other or name what does not exist
 """
@@ -45,6 +46,10 @@ class WeightsError(GloInOneError):
 
 class AnnotationError(GloInOneError):
     """An annotation, mask or table that cannot be understood."""
+
+
+class NoTruthError(AnnotationError):
+    """A slide that has no truth file of its own."""
 
 
 class OutputError(GloInOneError):

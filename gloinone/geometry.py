@@ -1,5 +1,6 @@
 """Circles and rings as plain arithmetic on arrays; no frame of its own: the unit put in comes out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +125,29 @@ def ring_contains(ring: Floats, points: Floats) -> NDArray[np.bool_]:
     right_of = px < x + (py - y) / rise * (x_next - x)
     inside: NDArray[np.bool_] = (crosses & right_of).sum(axis=1) % 2 == 1
     return inside
+
+
+def area_contains(rings: Sequence[Floats], holes: Sequence[Floats], points: Floats) -> NDArray[np.bool_]:
+    """(N,) whether (N, 2+) points lie inside an area, whose rings may overlap, and in none of its holes.
+
+    >>> square = np.array([[0., 0.], [4., 0.], [4., 4.], [0., 4.]])
+    >>> area_contains([square], [square / 2], np.array([[1., 1.], [3., 3.], [5., 5.]]))
+    array([False,  True, False])
+    """
+    depth = np.zeros(len(points), np.intp)
+    for sign, shapes in ((1, rings), (-1, holes)):
+        for ring in shapes:  # by number, since another ring may fill a hole
+            depth += sign * ring_contains(ring, points)
+    return np.asarray(depth > 0)
+
+
+def area_mask(rings: Sequence[Floats], holes: Sequence[Floats], width: int, height: int) -> NDArray[np.bool_]:
+    """(height, width) of the pixels whose centre lies inside an area, as ``area_contains`` says."""
+    depth = np.zeros((height, width), np.intp)
+    for sign, shapes in ((1, rings), (-1, holes)):
+        for ring in shapes:
+            depth += sign * ring_mask(ring, width, height)
+    return np.asarray(depth > 0)
 
 
 def ring_circle(ring: Floats) -> tuple[float, float, float]:

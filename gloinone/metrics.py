@@ -86,6 +86,13 @@ def in_ignored(predicted: Floats, ignored: Floats) -> NDArray[np.bool_]:
     return np.asarray(((distance <= ignored[None, :, 2]) | (share >= IGNORE_SHARE)).any(axis=1))
 
 
+def fits_one(circles: Floats, truth: Floats, min_iou: float) -> NDArray[np.bool_]:
+    """(N,) whether (N, 3+) circles have this IoU with one of (M, 3)."""
+    if not len(circles) or not len(truth):
+        return np.zeros(len(circles), np.bool_)
+    return np.asarray((circle_iou(circles, truth) >= min_iou).any(axis=1))
+
+
 class Curve(NamedTuple):
     """Precision and recall at every score, best first."""
 

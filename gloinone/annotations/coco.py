@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from gloinone.annotations.bounded import read_bounded
-from gloinone.annotations.region import Region, check_coordinates, has_area, open_ring
+from gloinone.annotations.region import Box, Region, check_coordinates, ellipse_ring, has_area, open_ring
 from gloinone.errors import AnnotationError
-from gloinone.geometry import circle_ring
 from gloinone.records import Points
 
 _MEND = "export it again with circle_center and circle_radius, or with polygons"
+CIRCLE_SLACK = 0.02
+"""Of its radius: a polygon that stays as near to the circle is no outline that was drawn."""
 
 
 def is_coco(path: Path) -> bool:
@@ -33,8 +34,8 @@ def coco_names(path: Path) -> list[str]:
 def read_coco(path: Path, slide: str | None = None) -> list[Region]:
     """Regions of one slide, px of its image; of the only image where no slide is named.
 
-    A circle becomes its polygon of the same area; the pieces of one object have the same id; `iscrowd` is cut.
-    Raises AnnotationError for what is not COCO, or has neither circles nor polygons.
+    An object without polygons is its circle, as the polygon of the same area; the pieces of one object have the same
+    id; `iscrowd` is cut. Raises AnnotationError for what is not COCO, or has neither circles nor polygons.
     """
     document = _load(path)
     images = [
@@ -54,11 +55,18 @@ def read_coco(path: Path, slide: str | None = None) -> list[Region]:
         where = f"{path}: annotation {row.get('id', number)}"
         name = categories.get(row.get("category_id"), "")
         cut = {"cut": True} if row.get("iscrowd") else {}
-        for ring in _rings(row, where):
-            if wrong := check_coordinates(ring, where):
-                raise AnnotationError(f"{wrong}; {_MEND}")
-            if has_area(ring):
-                regions.append(Region(ring=ring, label=name, id=str(row.get("id", number)), properties=cut))
+        for part, (ring, box) in enumerate(_shapes(row, where)):
+            regions.append(
+                Region(
+                    ring=ring,
+                    label=name,
+                    id=str(row.get("id", number)),
+                    part=part,
+                    shape="ellipse" if box else "polygon",
+                    box=box,
+                    properties=cut,
+                )
+            )
     return regions
 
 
@@ -71,17 +79,48 @@ def same_slide(slide: str, file_name: str) -> bool:
     return Path(slide).stem == Path(file_name).stem
 
 
-def _rings(row: Mapping[str, Any], where: str) -> list[Points]:
+def _shapes(row: Mapping[str, Any], where: str) -> list[tuple[Points, Box | None]]:
+    """Rings that have an area: the polygons, else the circle, with its box."""
     try:
-        if "circle_center" in row and "circle_radius" in row:
-            (cx, cy), radius = row["circle_center"], float(row["circle_radius"])
-            return [circle_ring(float(cx), float(cy), radius)]
-        polygons = row["segmentation"]
-        if not isinstance(polygons, list):
-            raise TypeError("a run-length mask")
-        return [open_ring(np.array(polygon, np.float64).reshape(-1, 2)) for polygon in polygons]
+        box = _circle_box(row)
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{where}: a circle without its numbers ({error}); {_MEND}") from error
+    try:
+        rings = _polygons(row)
     except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(f"{where}: no circle and no polygons ({error}); {_MEND}") from error
+        if box is None:
+            raise AnnotationError(f"{where}: no circle and no polygons ({error}); {_MEND}") from error
+        rings = []
+    circle = [] if box is None else [ellipse_ring(box)]
+    for ring in (*rings, *circle):
+        if wrong := check_coordinates(ring, where):
+            raise AnnotationError(f"{wrong}; {_MEND}")
+    drawn = [ring for ring in rings if has_area(ring)]
+    if box is None or (drawn and not (len(drawn) == 1 and _follows(drawn[0], box))):
+        return [(ring, None) for ring in drawn]
+    return [(ring, box) for ring in circle if has_area(ring)]
+
+
+def _circle_box(row: Mapping[str, Any]) -> Box | None:
+    """Which the circle touches; None where there is none."""
+    if "circle_center" not in row or "circle_radius" not in row:
+        return None
+    (cx, cy), radius = (float(v) for v in row["circle_center"]), abs(float(row["circle_radius"]))
+    return cx - radius, cy - radius, cx + radius, cy + radius
+
+
+def _polygons(row: Mapping[str, Any]) -> list[Points]:
+    polygons = row["segmentation"]
+    if not isinstance(polygons, list):
+        raise TypeError("a run-length mask")
+    return [open_ring(np.array(polygon, np.float64).reshape(-1, 2)) for polygon in polygons]
+
+
+def _follows(ring: Points, box: Box) -> bool:
+    """Whether the ring is the circle that touches the box, drawn as a polygon, as we write it ourselves."""
+    x0, y0, x1, y1 = box
+    distance, radius = np.hypot(*(ring - [(x0 + x1) / 2, (y0 + y1) / 2]).T), (x1 - x0) / 2
+    return bool(np.abs(distance - radius).max() < CIRCLE_SLACK * radius)
 
 
 def _load(path: Path) -> Mapping[str, Any]:

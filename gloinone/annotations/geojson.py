@@ -89,6 +89,7 @@ def _regions(feature: object, where: str, offset: Points) -> Iterator[Region]:
     measures = _measures(properties.get("measurements"))
     others = {str(key): value for key, value in properties.items() if key not in _OWN_PROPERTIES}
     is_ellipse = geometry.get("isEllipse") is True
+    part = -1
     for polygon in _polygons(geometry, where):
         for index, coordinates in enumerate(polygon):
             ring = _ring(coordinates, where) + offset
@@ -96,6 +97,7 @@ def _regions(feature: object, where: str, offset: Points) -> Iterator[Region]:
                 if index == 0:
                     break
                 continue
+            part += index == 0
             box = None
             if is_ellipse:
                 x0, y0, x1, y1 = (float(v) for v in (*ring.min(axis=0), *ring.max(axis=0)))
@@ -105,6 +107,7 @@ def _regions(feature: object, where: str, offset: Points) -> Iterator[Region]:
                 label=label,
                 text=text,
                 id=region_id,
+                part=part,
                 is_hole=index > 0,
                 shape="ellipse" if box else "polygon",
                 box=box,

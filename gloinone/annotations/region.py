@@ -30,7 +30,7 @@ class Region:
     """One ring in level-0 px of the uncropped plane.
 
     A hole is a region of its own with ``is_hole``, as in ImageScope. The parts of one multi-polygon are
-    regions with the same id.
+    regions with the same id, numbered from 0, one after the other.
     """
 
     ring: Points
@@ -41,6 +41,8 @@ class Region:
     """What the reader sees beside it."""
     id: str = ""
     """G012 where the region is one of our glomeruli, else what the file has."""
+    part: int = 0
+    """Which of the outer rings of its object it is, or lies in as a hole, from 0."""
     is_hole: bool = False
     shape: RegionShape = "polygon"
     box: Box | None = None
@@ -48,6 +50,11 @@ class Region:
     measures: Mapping[str, float] = field(default_factory=dict)
     properties: Mapping[str, object] = field(default_factory=dict)
     """Whatever else the file says of it: `cut`, `layer`, own columns of ImageScope, ..."""
+
+    @property
+    def has_outline(self) -> bool:
+        """Whether its border was drawn; a circle, an ellipse or a box only says where it lies and how large it is."""
+        return self.shape == "polygon" and self.properties.get("from") != "box"
 
     def __post_init__(self) -> None:
         if self.ring.ndim != 2 or self.ring.shape[1] != 2 or len(self.ring) < 3:
@@ -150,3 +157,21 @@ def check_coordinates(points: Points, where: str) -> str | None:
 def solid_regions(regions: Sequence[Region]) -> list[Region]:
     """Without the holes."""
     return [region for region in regions if not region.is_hole]
+
+
+def without_slips(regions: Sequence[Region], min_share: float = 0.1) -> list[Region]:
+    """Without the parts, and their holes, that are smaller than a share of the largest part of the same object.
+
+    A brush leaves such slivers, and none is an object of its own.
+    """
+    objects: list[list[Region]] = []
+    for region in regions:
+        if not objects or (region.part == 0 and not region.is_hole):
+            objects.append([])
+        objects[-1].append(region)
+    kept: list[Region] = []
+    for parts in objects:
+        areas = {region.part: measure_ring(region.ring).area for region in solid_regions(parts)}
+        least = min_share * max(areas.values(), default=0.0)
+        kept += [region for region in parts if areas.get(region.part, least) >= least]
+    return kept

@@ -20,7 +20,8 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 groups_option = click.option(
     "--groups",
     type=FILE,
-    help="CSV with slide (or name) and patient, and perhaps source: intervals draw patients, tables go by source.",
+    help="CSV with slide (or name) and patient, and perhaps source: intervals draw patients (without it those "
+    "that the run knows), tables go by source.",
 )
 only_option = click.option(
     "--only", multiple=True, help="Slide to score, or a .txt with one a line; may repeat."
@@ -49,6 +50,14 @@ unlabelled_option = click.option(
     "all once more with these ignored, beside the plain numbers.",
 )
 
+complete_option = click.option(
+    "--complete",
+    type=click.Choice(["yes", "no"]),
+    default="yes",
+    show_default=True,
+    help="Whether slides without an area called region have every glomerulus outlined; no: recall alone is told.",
+)
+
 
 def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyCallable], _AnyCallable]:
     """One decorator of several options, in their order."""
@@ -62,7 +71,13 @@ def several(*options: Callable[[_AnyCallable], _AnyCallable]) -> Callable[[_AnyC
 
 
 run_options = several(
-    only_option, groups_option, classes_option, unlabelled_option, slides_option, out_option
+    only_option,
+    groups_option,
+    classes_option,
+    complete_option,
+    unlabelled_option,
+    slides_option,
+    out_option,
 )
 """Of the evaluations of a whole run."""
 
@@ -92,6 +107,8 @@ def publish_run(
     from gloinone.evaluation.mistakes import with_sheets
 
     run = loaded_run(out, truth, options)
+    if options["complete"] == "no":
+        run = run.recall_only()
     found = evaluate(run, options["unlabelled"] is not None)
     publish(with_sheets(found, run, options["slides"]), options["report"])
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.geometry import ring_contains
+from gloinone.geometry import area_contains
 from gloinone.learning.holdout import Origins, held_out, picture_hash
 from gloinone.learning.whole import written_whole
 from gloinone.records import Pixels, Points
 
-FORMAT = 2
+FORMAT = 3
 TISSUE_POINTS = 4000
 """Places on tissue kept per slide, from which backgrounds are drawn."""
 
@@ -44,6 +44,8 @@ class Case:
     """(N,) a detector's best score on each of ``circles``, 0 where it misses one; empty: no detector was asked."""
     complete: tuple[Points, ...] | None = None
     """Rings, px of the picture, within which every glomerulus is known; None: everywhere."""
+    holes: tuple[Points, ...] = ()
+    """Of these."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:
@@ -71,8 +73,7 @@ class Case:
         if not self.complete:
             gap = np.hypot(*(points[:, None, :2] - self.circles[None, :, :2]).transpose(2, 0, 1))
             return np.asarray((gap <= self.circles[:, 2]).any(axis=1), np.bool_)
-        inside = [ring_contains(ring, points[:, :2]) for ring in self.complete]
-        return np.asarray(np.any(inside, axis=0), np.bool_)
+        return area_contains(self.complete, self.holes, points)
 
 
 def split_cases(cases: Sequence[Case], named: frozenset[str] | None) -> tuple[list[Case], list[Case]]:
@@ -95,7 +96,8 @@ def case_origins(cases: Sequence[Case]) -> Origins:
 def case_identity(case: Case) -> str:
     """Same for the same picture and truth, and what a detector made of them."""
     digest = hashlib.sha256(f"{case.source}/{case.name} {case.pixels.shape} {case.mpp}".encode())
-    for shapes in (case.circles, case.ignored, case.false_circles, case.found, *(case.complete or ())):
+    rings = (*(case.complete or ()), *case.holes)
+    for shapes in (case.circles, case.ignored, case.false_circles, case.found, *rings):
         digest.update(shapes.tobytes())
     return digest.hexdigest()
 
@@ -121,10 +123,13 @@ def load_case(folder: Path, key: str) -> Case | None:
         ignored=np.array(facts["ignored"], np.float64).reshape(-1, 3),
         tissue=np.array(facts["tissue"], np.float64).reshape(-1, 2),
         tissue_mm2=facts["tissue_mm2"],
-        complete=None
-        if facts.get("complete") is None  # entries of before there were regions have no such key
-        else tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in facts["complete"]),
+        complete=None if facts["complete"] is None else _loaded_rings(facts["complete"]),
+        holes=_loaded_rings(facts["holes"]),
     )
+
+
+def _loaded_rings(rings: Sequence[Sequence[Sequence[float]]]) -> tuple[Points, ...]:
+    return tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in rings)
 
 
 def save_case(folder: Path, key: str, case: Case) -> None:
@@ -141,6 +146,7 @@ def save_case(folder: Path, key: str, case: Case) -> None:
         "tissue": case.tissue.round(1).tolist(),
         "tissue_mm2": case.tissue_mm2,
         "complete": None if case.complete is None else [ring.tolist() for ring in case.complete],
+        "holes": [ring.tolist() for ring in case.holes],
     }
     with written_whole(folder / f"{key}.json") as aside:
         aside.write_text(json.dumps(facts), encoding="utf-8")

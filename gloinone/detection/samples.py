@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
-from gloinone.geometry import ring_mask
+from gloinone.geometry import area_mask
 from gloinone.learning.augment import ColourConfig, augment_colour, mix_densities
 from gloinone.learning.stains import Basis, stain_basis, transfer
 from gloinone.records import Pixels
@@ -86,9 +86,10 @@ class TileSampler:
         circles = _to_tile(case.circles, corner, case_px)
         ignored = _to_tile(case.ignored, corner, case_px)
         if case.complete is not None:
-            inside &= known_part(
-                [_to_tile(ring, corner, case_px) for ring in case.complete], circles, config.edge_px
+            rings, holes = (
+                [_to_tile(ring, corner, case_px) for ring in shapes] for shapes in (case.complete, case.holes)
             )
+            inside &= known_part(rings, circles, config.edge_px, holes)
         pixels, inside, circles, ignored = _turn(pixels, inside, circles, ignored, int(rng.integers(8)))
         targets = make_targets(circles, ignored, config.edge_px)
         targets.counts[~inside[2::4, 2::4]] = 0
@@ -189,12 +190,13 @@ def _reflect(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def known_part(
-    rings: Sequence[NDArray[np.float64]], circles: NDArray[np.float64], edge_px: int
+    rings: Sequence[NDArray[np.float64]],
+    circles: NDArray[np.float64],
+    edge_px: int,
+    holes: Sequence[NDArray[np.float64]] = (),
 ) -> NDArray[np.bool_]:
-    """(E, E) where the truth says what is there: inside the rings, and within each circle; tile px."""
-    known = np.zeros((edge_px, edge_px), np.bool_)
-    for ring in rings:
-        known |= ring_mask(ring, edge_px, edge_px)
+    """(E, E) where the truth says what is there: inside the rings but for holes, and within each circle; tile px."""
+    known = area_mask(rings, holes, edge_px, edge_px)
     yy, xx = np.mgrid[:edge_px, :edge_px] + 0.5
     for cx, cy, radius in circles:
         known |= np.hypot(xx - cx, yy - cy) <= radius

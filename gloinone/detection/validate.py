@@ -8,7 +8,14 @@ import numpy as np
 from gloinone.detection.cases import Case
 from gloinone.detection.predict import Detector, PlacedTile
 from gloinone.detection.samples import read_tile
-from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
+from gloinone.metrics import (
+    CircleImage,
+    at_threshold,
+    average_precision,
+    best_f1,
+    fits_one,
+    mean_average_precision,
+)
 from gloinone.records import Window
 
 
@@ -50,7 +57,9 @@ def predict_case(case: Case, detector: Detector) -> CircleImage:
     """Predictions and truth of one case, px of its picture, where the truth can say right or wrong."""
     height, width = case.pixels.shape[:2]
     found = detector.circles_of(grid_tiles(case, detector), (width, height))
-    return CircleImage(found[case.is_scored(found)], case.circles[case.is_scored(case.circles)], case.ignored)
+    known = case.circles[case.is_scored(case.circles)]
+    # A right circle may be centred just outside of the region that its glomerulus lies in
+    return CircleImage(found[case.is_scored(found) | fits_one(found, known, 0.5)], known, case.ignored)
 
 
 def judged(cases: Sequence[Case]) -> list[Case]:

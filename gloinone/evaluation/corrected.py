@@ -122,12 +122,13 @@ def _read_slide(
     classes: ClassNames | None,
     groups: Groups,
 ) -> ReadSlide:
-    reader = read_truth(path, classes, name, bounds_of(folder)).scored()
+    size = (int(str(facts["width_px"])), int(str(facts["height_px"])))
+    reader = read_truth(path, classes, name, bounds_of(folder), size).scored()
     kept = [row for row in rows if row["glomerulus"] and row["class"] != NONGLOMERULAR]
     return ReadSlide(
         name=name,
-        patient=groups.group(name) if groups.knows(name) else str(facts.get("patient") or name),
-        size=(int(str(facts["width_px"])), int(str(facts["height_px"]))),
+        patient=groups.group(name, str(facts.get("patient") or "")),
+        size=size,
         machine=where_complete(reader, kept),
         reader=reader,
         pieces=_piece_map(folder / PIECE_MAP),

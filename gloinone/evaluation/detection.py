@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.evaluation.plots import Line, draw_lines
-from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
-from gloinone.evaluation.tables import Cell, Evaluation, Score, Table, score_table, scored
+from gloinone.evaluation.run_output import AT_IOU, ScoredRun, ScoredSlide
+from gloinone.evaluation.tables import NAN, Cell, Evaluation, Score, Table, score_table, scored
 from gloinone.metrics import (
     COCO_IOUS,
     WSI_IOUS,
@@ -30,14 +30,15 @@ SIZES_UM = (("small", 0.0, 173.0), ("medium", 173.0, 229.0), ("large", 229.0, fl
 """Diameter of the truth, published renal protocol."""
 FROC_RATES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """False circles per mm2 of tissue."""
-AT_IOU = 0.5
 
 
 class Pool:
     """The images of several slides under one way of ranking; matched once, scored for any draw of slides."""
 
-    def __init__(self, images: Sequence[CircleImage], tissue_mm2: Floats) -> None:
+    def __init__(self, images: Sequence[CircleImage], tissue_mm2: Floats, judged: NDArray[np.bool_]) -> None:
         self.images = images
+        self.judged = judged
+        """(I,) whether circles of a slide can be false: the others have a recall, and nothing else."""
         self.tissue_mm2 = tissue_mm2
         """(I,)."""
         self._rankings: dict[float, Ranking] = {}
@@ -50,7 +51,17 @@ class Pool:
 
     def average_precision(self, min_ious: Sequence[float] | Floats, times: Times) -> float:
         """Mean of AP over IoU thresholds."""
-        return float(np.mean([self.ranking(float(iou)).average_precision(times) for iou in min_ious]))
+        told = times * self.judged
+        return float(np.mean([self.ranking(float(iou)).average_precision(told) for iou in min_ious]))
+
+    def precision(self, times: Times) -> float:
+        """Of all circles; nan where none can be false."""
+        return self.counts(times * self.judged).precision
+
+    def best_f1(self, times: Times) -> tuple[float, float]:
+        """The score at which F1 is highest, and that F1; nan where no circle can be false."""
+        told = times * self.judged
+        return self.ranking().curve(told).best_f1() if told.any() else (NAN, NAN)
 
     def counts(self, times: Times) -> AtThreshold:
         """Found, missed and false of all circles."""
@@ -60,24 +71,28 @@ class Pool:
 
     def false_per_mm2(self, times: Times) -> float:
         """False circles per mm2 of tissue; nan without tissue."""
-        area = float((self.tissue_mm2 * times).sum())
-        return self.counts(times).false / area if area else float("nan")
+        told = times * self.judged
+        area = float((self.tissue_mm2 * told).sum())
+        return self.counts(told).false / area if area else NAN
 
     def recall_at(self, rate: float, times: Times) -> float:
         """FROC: the highest recall with at most ``rate`` false circles per mm2; nan without truth or tissue.
 
         Circles end at the detector's floor: a rate that is never reached gives the recall there.
         """
-        area, total = float((self.tissue_mm2 * times).sum()), self.ranking().total(times)
+        told = times * self.judged
+        area, total = float((self.tissue_mm2 * told).sum()), self.ranking().total(told)
         if not area or not total:
-            return float("nan")
-        _, hits, false = self.ranking().steps(times)
+            return NAN
+        _, hits, false = self.ranking().steps(told)
         return float(hits[false / area <= rate].max(initial=0)) / total
 
     def froc(self) -> tuple[Floats, Floats]:
         """False circles per mm2, and recall, at every score."""
-        _, hits, false = self.ranking().steps()
-        return false / max(float(self.tissue_mm2.sum()), 1e-12), hits / max(self.ranking().total(), 1)
+        told = self.judged.astype(np.intp)
+        _, hits, false = self.ranking().steps(told)
+        area = float((self.tissue_mm2 * told).sum())
+        return false / max(area, 1e-12), hits / max(self.ranking().total(told), 1)
 
 
 View = dict[str, Pool]
@@ -98,7 +113,8 @@ def make_view(slides: Sequence[ScoredSlide], unlabelled: bool = False) -> View:
         pools[size] = [
             image.of_size(low / 2 / s.mpp, high / 2 / s.mpp) for image, s in zip(job, slides, strict=True)
         ]
-    return {name: Pool(images, mm2) for name, images in pools.items()}
+    judged = np.array([not slide.is_partial for slide in slides], np.bool_)
+    return {name: Pool(images, mm2, judged) for name, images in pools.items()}
 
 
 Measure = Callable[[View, Times], float]
@@ -123,14 +139,14 @@ def _measures() -> dict[str, Measure]:
                 lambda v, t, s=size, a=at: v[s].average_precision(a, t)  # type: ignore[misc]
             )
     measures["recall at the threshold"] = lambda v, t: v["kept"].counts(t).recall
-    measures["precision at the threshold"] = lambda v, t: v["kept"].counts(t).precision
+    measures["precision at the threshold"] = lambda v, t: v["kept"].precision(t)
     measures["false per mm2 of tissue at the threshold"] = lambda v, t: v["kept"].false_per_mm2(t)
     for rate in FROC_RATES:
         measures[f"recall at {rate:g} false per mm2"] = lambda v, t, r=rate: v["with classifier"].recall_at(
             r, t
         )  # type: ignore[misc]
-    measures["score of the best F1"] = lambda v, t: v["with classifier"].ranking().curve(t).best_f1()[0]
-    measures["best F1"] = lambda v, t: v["with classifier"].ranking().curve(t).best_f1()[1]
+    measures["score of the best F1"] = lambda v, t: v["with classifier"].best_f1(t)[0]
+    measures["best F1"] = lambda v, t: v["with classifier"].best_f1(t)[1]
     return measures
 
 
@@ -149,16 +165,17 @@ def scores(slides: Sequence[ScoredSlide], unlabelled: bool = False) -> list[Scor
 
 def _row(view: View, times: Times) -> tuple[Cell, ...]:
     """What the rows of slides and sources show."""
-    at, job = view["kept"].counts(times), view["with classifier"]
+    kept, job = view["kept"], view["with classifier"]
+    at, told = kept.counts(times), times * kept.judged
     return (
         at.found + at.missed,
-        sum(len(image.ignored) * int(n) for image, n in zip(view["kept"].images, times, strict=True)),
+        sum(len(image.ignored) * int(n) for image, n in zip(kept.images, times, strict=True)),
         at.found,
         at.missed,
-        at.false,
+        kept.counts(told).false if told.any() else NAN,
         at.recall,
-        at.precision,
-        view["kept"].false_per_mm2(times),
+        kept.precision(times),
+        kept.false_per_mm2(times),
         view["detector"].average_precision((AT_IOU,), times),
         job.average_precision((AT_IOU,), times),
         job.average_precision(WSI_IOUS, times),
@@ -222,22 +239,23 @@ _SHOWN = ("detector", "with classifier")
 def _draw_precision_recall(view: View) -> bytes:
     lines = []
     for who in _SHOWN:
-        curve = view[who].ranking().curve()
+        curve = view[who].ranking().curve(view[who].judged.astype(np.intp))
         lines.append(Line(who, curve.recall, curve.precision))
-    at = view["kept"].counts(np.ones(len(view["kept"].images), np.intp))
+    at = view["kept"].counts(view["kept"].judged.astype(np.intp))
     return draw_lines(lines, "recall", "precision", (at.recall, at.precision), y_limits=(0, 1.02))
 
 
 def _draw_froc(view: View) -> bytes:
     lines = [Line(who, *view[who].froc()) for who in _SHOWN]
-    all_slides = np.ones(len(view["kept"].images), np.intp)
-    at = (view["kept"].false_per_mm2(all_slides), view["kept"].counts(all_slides).recall)
+    told = view["kept"].judged.astype(np.intp)
+    at = (view["kept"].false_per_mm2(told), view["kept"].counts(told).recall)
     return draw_lines(lines, "false circles per mm2 of tissue", "recall", at, y_limits=(0, 1.02))
 
 
 def _draw_ap_by_iou(view: View) -> bytes:
+    told = view["kept"].judged.astype(np.intp)
     lines = [
-        Line(who, COCO_IOUS, np.array([view[who].ranking(float(i)).average_precision() for i in COCO_IOUS]))
+        Line(who, COCO_IOUS, np.array([view[who].average_precision((float(i),), told) for i in COCO_IOUS]))
         for who in _SHOWN
     ]
     return draw_lines(lines, "circle IoU", "AP", y_limits=(0, 1.02))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from gloinone.errors import UsageError
-from gloinone.slide.resolution import normal_name
+from gloinone.slide.resolution import delimiter_of, normal_name
 
 KEYS = ("name", "slide")
 GROUPS = ("patient", "group", "slide")
@@ -21,9 +21,9 @@ class Groups:
     groups: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
-    def group(self, name: str) -> str:
-        """Patient of a slide or crop; itself where nothing is said."""
-        return self._of(self.groups, name) or name
+    def group(self, name: str, told: str = "") -> str:
+        """Patient of a slide or crop; where the table says nothing, what the run was ``told``, else itself."""
+        return self._of(self.groups, name) or told or name
 
     def source(self, name: str) -> str:
         """Source of a slide or crop: by the table, else the folder it lies in, else `all`."""
@@ -52,9 +52,10 @@ def read_groups(path: Path | None, required: bool = True) -> Groups:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a CSV of slides and patients") from error
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter_of(text), skipinitialspace=True)
     rows = [
         {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key}
-        for row in csv.DictReader(text.splitlines())
+        for row in reader
     ]
     columns = set(rows[0]) if rows else set()
     key = next((name for name in KEYS if name in columns), None)
@@ -66,6 +67,13 @@ def read_groups(path: Path | None, required: bool = True) -> Groups:
         )
 
     def table(column: str | None) -> dict[str, str]:
-        return {normal_name(row[key]): row[column] for row in rows if column and row[column]}
+        said: dict[str, str] = {}
+        for row in rows:
+            name, value = normal_name(row[key]), row[column] if column else ""
+            if name and value and said.setdefault(name, value) != value:
+                raise UsageError(
+                    f"{path}: {name} is listed twice, with {column} {said[name]} and {value}; keep one of them"
+                )
+        return said
 
     return Groups(table(group), table(source))

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 
 from gloinone.errors import UsageError
-from gloinone.evaluation.detection import AT_IOU, found_truth
+from gloinone.evaluation.detection import found_truth
 from gloinone.evaluation.plots import png
-from gloinone.evaluation.run_output import Row, ScoredRun, ScoredSlide
+from gloinone.evaluation.run_output import AT_IOU, Row, ScoredRun, ScoredSlide
 from gloinone.evaluation.tables import Evaluation
 from gloinone.geometry import circle_iou
 from gloinone.metrics import Floats

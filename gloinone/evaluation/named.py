@@ -10,9 +10,8 @@ import numpy as np
 from gloinone.annotations.csv_text import Value, numbers
 from gloinone.annotations.tables import PROBABILITY_COLUMNS
 from gloinone.errors import UsageError
-from gloinone.evaluation.detection import AT_IOU
 from gloinone.evaluation.groups import Groups
-from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
+from gloinone.evaluation.run_output import AT_IOU, ScoredRun, ScoredSlide
 from gloinone.labels import CLASSES, GLOMERULUS, NONGLOMERULAR, SCLEROSED, ClassRule, classify
 from gloinone.metrics import Floats, in_ignored, match_circles
 

@@ -48,6 +48,8 @@ def doubted_of_run(run: ScoredRun) -> Doubted:
     owners: list[ScoredSlide] = []
     stateless = 0
     for slide in run.slides:
+        if slide.is_partial:  # only what is right can be told there
+            continue
         by_id = {str(row["id"]): row for row in slide.glomeruli}
         order, truth, counts = found_truth(slide)
         for place, found in zip(order[counts], truth[counts], strict=True):

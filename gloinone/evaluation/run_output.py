@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +14,15 @@ from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.geojson import Bounds
 from gloinone.annotations.saved_result import RESULT, read_saved_result
 from gloinone.annotations.truth import SUFFIXES, Truth, find_truth, read_truth, shared_stems
-from gloinone.errors import AnnotationError, UsageError
+from gloinone.errors import NoTruthError, UsageError
 from gloinone.evaluation.groups import Groups
+from gloinone.evaluation.masks import complete_share
 from gloinone.labels import NONGLOMERULAR
-from gloinone.metrics import CircleImage, Floats
+from gloinone.metrics import CircleImage, Floats, fits_one
 
 Row = Mapping[str, Value]
+AT_IOU = 0.5
+"""Of circles, from which on one has found the other."""
 CIRCLES_CSV = "circles.csv"
 NO_CIRCLES = np.zeros((0, 3))
 READABLE = ("done", "partial")
@@ -41,11 +44,24 @@ class ScoredSlide:
     size: tuple[int, int]
     """width, height."""
     tissue_mm2: float
+    """Where the truth is complete."""
     rows: Sequence[Row]
-    """Of circles.csv."""
+    """Of circles.csv, where the truth can say right or wrong."""
     truth: Truth
     unlabelled: Floats
     """(K, 3) glomeruli that the truth is said to lack."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Nowhere is every glomerulus outlined: whatever circle finds none is neither right nor wrong."""
+        return self.truth.complete == ()
+
+    def recall_only(self) -> "ScoredSlide":
+        """The same where not every glomerulus is outlined outside of drawn areas: nowhere if there are none."""
+        if self.truth.complete is not None:
+            return self
+        truth = self.truth.partial()
+        return replace(self, truth=truth, rows=where_complete(truth, self.rows))
 
     @cached_property
     def glomerular(self) -> list[Row]:
@@ -59,8 +75,9 @@ class ScoredSlide:
 
     @property
     def glomeruli(self) -> list[dict[str, Value]]:
-        """Rows of its glomeruli.csv, where the truth is complete."""
-        return where_complete(self.truth, read_table(self.folder / "glomeruli.csv", GLOMERULI))
+        """Rows of its glomeruli.csv that are among ``rows``."""
+        ids = {row["glomerulus"] for row in self.rows}
+        return [row for row in read_table(self.folder / "glomeruli.csv", GLOMERULI) if row["id"] in ids]
 
     def image(self, rows: Sequence[Row], score: str, unlabelled: bool = False) -> CircleImage:
         """These rows, ranked by a column, against the truth; ``unlabelled``: ignoring what it is said to lack."""
@@ -78,6 +95,13 @@ class ScoredRun:
     notes: tuple[str, ...]
     """Slides without result or truth, truth without result."""
 
+    def recall_only(self) -> "ScoredRun":
+        """The same where the truth is complete within its drawn areas only; names the slides that have none."""
+        slides = tuple(slide.recall_only() for slide in self.slides)
+        names = [slide.name for slide in slides if slide.is_partial]
+        notes = _named("without a region and not complete", "scored for recall only", names)
+        return ScoredRun(slides, (*self.notes, *notes))
+
     @property
     def groups(self) -> list[str]:
         """Of the slides, in order."""
@@ -90,10 +114,11 @@ def circles_of(rows: Sequence[Row], score: str) -> Floats:
     return np.array(values, np.float64).reshape(-1, 4)
 
 
-def where_complete(truth: Truth, rows: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
-    """Those rows that lie where every glomerulus is outlined: elsewhere nothing is right or wrong."""
-    places = np.array([[float(str(row["x"])), float(str(row["y"]))] for row in rows]).reshape(-1, 2)
-    return [row for row, inside in zip(rows, truth.is_complete_at(places), strict=True) if inside]
+def where_complete(truth: Truth, rows: Sequence[Row]) -> list[Row]:
+    """Those rows that lie where every glomerulus is outlined, or fit one there: others are neither right nor wrong."""
+    circles = np.array([[float(str(row[c])) for c in ("x", "y", "radius")] for row in rows]).reshape(-1, 3)
+    known = truth.is_complete_at(circles) | fits_one(circles, truth.circles(), AT_IOU)
+    return [row for row, is_known in zip(rows, known, strict=True) if is_known]
 
 
 def bounds_of(folder: Path) -> Bounds | None:
@@ -128,20 +153,22 @@ def load_run(
     for name, folder, rows in results(out, summary, only):
         try:
             path = find_truth(name, truth, shared)
-        except AnnotationError:
+        except NoTruthError:
             without.append(name)
             continue
-        facts, known = summary[name], read_truth(path, classes, name, bounds_of(folder)).scored()
+        facts = summary[name]
+        size = (int(str(facts["width_px"])), int(str(facts["height_px"])))
+        known = read_truth(path, classes, name, bounds_of(folder), size).scored()
         slides.append(
             ScoredSlide(
                 name=name,
-                group=groups.group(name),
+                group=groups.group(name, str(facts.get("patient") or "")),
                 source=groups.source(name),
                 out=out,
                 folder=folder,
                 mpp=float(str(facts["mpp"])),
-                size=(int(str(facts["width_px"])), int(str(facts["height_px"]))),
-                tissue_mm2=float(str(facts["tissue_mm2"])),
+                size=size,
+                tissue_mm2=float(str(facts["tissue_mm2"])) * complete_share(folder, known, size),
                 rows=where_complete(known, rows),
                 truth=known,
                 unlabelled=unlabelled.get(name, NO_CIRCLES),
@@ -230,7 +257,8 @@ def _unused(truth: Path, slides: Sequence[ScoredSlide]) -> list[str]:
 
 
 def _groups_notes(groups: Groups, slides: Sequence[ScoredSlide]) -> list[str]:
-    unknown = [slide.name for slide in slides if groups.groups and not groups.knows(slide.name)]
+    own = [slide.name for slide in slides if slide.group == slide.name]
+    unknown = [name for name in own if groups.groups and not groups.knows(name)]
     return _named("not in --groups", "each taken for a patient of its own", unknown)
 
 

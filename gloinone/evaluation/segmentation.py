@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from gloinone.annotations.csv_text import Value
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.detection import found_truth
 from gloinone.evaluation.groups import Groups
+from gloinone.evaluation.masks import read_mask
 from gloinone.evaluation.outlines import Agreement, compare, place_ring
 from gloinone.evaluation.plots import draw_spread
 from gloinone.evaluation.run_output import ScoredRun, ScoredSlide
@@ -49,7 +49,7 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
     Raises UsageError where nothing can be scored.
     """
     items: list[Outlined] = []
-    n_truth = from_box = 0
+    n_truth = no_outline = 0
     for slide in run.slides:
         glomeruli = {str(row["id"]): row for row in slide.glomeruli}
         order, found, _ = found_truth(slide)
@@ -58,8 +58,8 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
             if t < 0:
                 continue
             region = slide.truth.glomeruli[t]
-            if region.properties.get("from") == "box":
-                from_box += 1
+            if not region.has_outline:
+                no_outline += 1
                 continue
             glomerulus_id = str(slide.kept[i]["glomerulus"])
             if glomerulus_id not in glomeruli:
@@ -74,11 +74,13 @@ def outlines_of_run(run: ScoredRun) -> Outlines:
                 Outlined(f"{slide.name} {glomerulus_id}", slide.name, slide.group, slide.source, score)
             )
     if not items:
-        drawn = f" ({from_box} were found, but their truth is a box)" if from_box else ""
+        drawn = f" ({no_outline} were found, but their truth is a box or an ellipse)" if no_outline else ""
         raise UsageError(f"no glomerulus with an outline in the truth was found{drawn}; nothing to score")
     notes = [*run.notes, f"{len(items)} of {n_truth} glomeruli are scored: found, and outlined in the truth"]
-    if from_box:
-        notes.append(f"{from_box} were found, but their truth is a box and no outline: not scored")
+    if no_outline:
+        notes.append(
+            f"{no_outline} were found, but their truth is a box or an ellipse and no outline: not scored"
+        )
     return Outlines(tuple(items), "um", tuple(notes))
 
 
@@ -88,17 +90,6 @@ def _mask_of(slide: ScoredSlide, row: Mapping[str, Value]) -> tuple[Mask, Window
     mask = read_mask(slide.out / str(row["mask"]))
     x, y, width, height = (float(str(row[f"crop_{c}"])) for c in ("x", "y", "width", "height"))
     return mask, Window(x, y, width, height, mask.shape[1], mask.shape[0])
-
-
-def read_mask(path: Path) -> Mask:
-    """(H, W) of a picture, True where it is not black; AnnotationError."""
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
-        raise AnnotationError(f"{path}: cannot be read ({error}); is it still there?") from error
-    if pixels is None:
-        raise AnnotationError(f"{path}: not a readable mask; write it as an 8-bit or 1-bit PNG")
-    return np.asarray(pixels > 0)
 
 
 def outlines_of_masks(predictions: Path, masks: Path, groups: Groups, mpp: float | None) -> Outlines:

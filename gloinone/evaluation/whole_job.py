@@ -109,10 +109,15 @@ _COLUMNS = (
 
 
 def evaluate_counts(run: ScoredRun) -> Evaluation:
-    """Count error and percent-sclerosis error, of all, by source and by slide."""
-    slides = [count_slide(slide) for slide in run.slides]
+    """Count error and percent-sclerosis error, of all, by source and by slide; of slides that can be counted.
+
+    Raises UsageError where there are none.
+    """
+    slides = [count_slide(slide) for slide in run.slides if not slide.is_partial]
+    if not slides:
+        raise UsageError("no slide has all its glomeruli outlined")
     rows = [
-        scored(name, lambda i, m=measure: m([slides[int(n)] for n in i]), run.groups)  # type: ignore[misc]
+        scored(name, lambda i, m=measure: m([slides[int(n)] for n in i]), [s.group for s in slides])  # type: ignore[misc]
         for name, measure in MEASURES.items()
     ]
     sources = [
@@ -151,9 +156,11 @@ def _plots(slides: Sequence[SlideCounts]) -> dict[str, Callable[[], bytes]]:
 
 def evaluate_run(run: ScoredRun, unlabelled: bool = False) -> Evaluation:
     """Counts, circles, classes, outlines and doubts; what the truth does not know is noted, and no error."""
-    parts = [evaluate_counts(run), evaluate_detection(run, unlabelled)]
-    notes = [*parts[1].notes, *parts[0].notes]
+    parts: list[Evaluation] = []
+    notes = list(run.notes)
     steps: tuple[tuple[str, Callable[[], Evaluation]], ...] = (
+        ("counts", lambda: evaluate_counts(run)),
+        ("circles", lambda: evaluate_detection(run, unlabelled)),
         ("classes", lambda: evaluate_classification(named_of_run(run))),
         ("outlines", lambda: evaluate_segmentation(outlines_of_run(run))),
         ("doubts", lambda: evaluate_risk(run)),

@@ -109,6 +109,16 @@ def normal_name(name: str) -> str:
     return key.removeprefix("./")
 
 
+def delimiter_of(text: str) -> str:
+    """Of a table, by its first line: a semicolon is what a spreadsheet with decimal commas saves.
+
+    >>> delimiter_of("slide;mpp"), delimiter_of("slide,mpp;")
+    (';', ',')
+    """
+    first_line = text.partition("\n")[0]
+    return ";" if ";" in first_line and "," not in first_line else ","
+
+
 def read_mpp_csv(path: Path) -> MppTable:
     """Table of --mpp-csv; UsageError with the line where it cannot be understood."""
     try:
@@ -119,11 +129,7 @@ def read_mpp_csv(path: Path) -> MppTable:
         raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8") from error
     if "\0" in text:
         raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8")
-    first_line = text.partition("\n")[0]
-    semicolons = ";" in first_line and "," not in first_line  # what a spreadsheet with decimal commas saves
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", skipinitialspace=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), skipinitialspace=True)
     header = [cell.strip().lower() for cell in next(reader, [])]
     for column in ("slide", "mpp"):
         if header.count(column) != 1:

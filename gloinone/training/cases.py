@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gloinone.annotations.truth import Truth
 from gloinone.detection.cases import Case, cache_key, load_case, sample_tissue, save_case
-from gloinone.records import Mask, Overview
 from gloinone.slide.light import lit
 from gloinone.slide.reader import open_slide
 from gloinone.slide.tissue import tissue_mm2, tissue_overview
@@ -30,7 +27,7 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
     if cached is not None:
         return cached
     with open_slide(source.path, source.name, source.said) as slide:
-        truth = source.read_truth(slide.info.bounds)
+        truth = source.read_truth(slide.info)
         # never finer than the slide itself: enlarging adds bytes and no detail
         picture = slide.overview(max(cache_mpp, slide.info.mpp))
         overview = tissue_overview(slide)
@@ -44,25 +41,15 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
             pixels=lit(picture.pixels, overview.gain),
             circles=truth.circles() / down,
             ignored=truth.ignored_circles() / down,
-            tissue=sample_tissue(known_tissue(overview, truth), scale, seed=0),
+            tissue=sample_tissue(truth.complete_part(overview.tissue, overview.window), scale, seed=0),
             tissue_mm2=tissue_mm2(overview, slide.info.mpp),
             complete=None if truth.complete is None else tuple(area.ring / down for area in truth.complete),
+            holes=tuple(hole.ring / down for hole in truth.holes),
         )
     save_case(cache, key, case)
     again = load_case(cache, key)
     assert again is not None
     return again
-
-
-def known_tissue(overview: Overview, truth: Truth) -> Mask:
-    """Tissue where the truth is complete: what backgrounds are drawn from."""
-    if truth.complete is None:
-        return overview.tissue
-    rows, columns = np.nonzero(overview.tissue)
-    places = overview.window.l0_from_image(np.column_stack([columns, rows]).astype(np.float64) + 0.5)
-    known: NDArray[np.bool_] = np.zeros_like(overview.tissue)
-    known[rows, columns] = truth.is_complete_at(places)
-    return known
 
 
 def _key(source: TruthSlide, cache_mpp: float) -> str:

@@ -54,7 +54,7 @@ def check_folder(folder: SlideFolder) -> list[Checked]:
     for slide_path in found:
         name = slide_path.name
         try:
-            truth_path = find_truth(name, folder.truth, shared)
+            truth_path = find_truth(name, folder.truth, shared, slide_path.path)
         except AnnotationError as error:
             rows.append(Checked(name, mends=(str(error),)))
             continue
@@ -66,7 +66,8 @@ def check_folder(folder: SlideFolder) -> list[Checked]:
             row = Checked(name, truth_path.name, dict(sorted(counts.items())))
             folder.classes.check(regions, truth_path.name)
             with open_slide(slide_path.path, name, resolution_for(name, table, folder.mpp)) as slide:
-                truth = read_truth(truth_path, folder.classes, name, slide.info.bounds)
+                size = (slide.info.width, slide.info.height)
+                truth = read_truth(truth_path, folder.classes, name, slide.info.bounds, size)
                 rows.append(_measured(row, truth, slide.info, tissue_overview(slide)))
         except (AnnotationError, SlideError) as error:
             known = _mpp_of(truth_path) if isinstance(error, ResolutionError) else ""

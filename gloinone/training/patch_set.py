@@ -27,7 +27,7 @@ from gloinone.training.slide_patches import (
 )
 from gloinone.training.sources import Say, SlideFolder, TruthSlide, truth_slides
 
-FORMAT = 3
+FORMAT = 4
 """Of the cache; raised when patches are made differently."""
 
 
@@ -123,7 +123,7 @@ def _read_slide(
     source: TruthSlide, circles: Path | None, background: float, rng: np.random.Generator
 ) -> Patches:
     with open_slide(source.path, source.name, source.said) as slide:
-        truth = source.read_truth(slide.info.bounds)
+        truth = source.read_truth(slide.info)
         places: list[Place] = truth_places(truth)
         count = int(np.ceil(background * max(2, len(truth.glomeruli))))
         overview = tissue_overview(slide)

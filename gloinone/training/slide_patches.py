@@ -47,7 +47,7 @@ def truth_places(truth: Truth) -> list[Place]:
         return np.array(ring_circle(region.ring))
 
     def outline(region: Region) -> Points | None:
-        return None if region.properties.get("from") == "box" else region.ring
+        return region.ring if region.has_outline else None
 
     known = [Place(circle(r), r.label, outline(r)) for r in truth.glomeruli]
     return known + [Place(circle(r), NONGLOMERULAR) for r in truth.others]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.annotations.class_names import COMPLETE, ClassNames
-from gloinone.annotations.geojson import Bounds
 from gloinone.annotations.region import Region
 from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
 from gloinone.errors import UsageError
+from gloinone.records import SlideInfo
 from gloinone.slide.discover import find_slides
 from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv, resolution_for
 
@@ -52,9 +52,10 @@ class TruthSlide:
     number: int
     """Of the slide in its folder: what is drawn at random on it does not depend on which others are left out."""
 
-    def read_truth(self, bounds: Bounds | None) -> Truth:
-        """Its truth, level-0 px; ``bounds`` as the slide's."""
-        truth = read_truth(self.truth_path, self.folder.classes, self.name, bounds)
+    def read_truth(self, info: SlideInfo) -> Truth:
+        """Its truth, level-0 px; ``info`` of the opened slide."""
+        size = (info.width, info.height)
+        truth = read_truth(self.truth_path, self.folder.classes, self.name, info.bounds, size)
         truth = truth.ignoring(self.folder.unlabelled.get(self.name, np.zeros((0, 3))))
         return truth.partial() if self.folder.complete is False else truth
 
@@ -77,7 +78,7 @@ def truth_slides(folders: Sequence[SlideFolder], left_out: frozenset[str], say: 
             if left_out & {name, Path(name).stem, patient}:
                 say(f"{name}: left out")
                 continue
-            truth_path = find_truth(name, folder.truth, shared)
+            truth_path = find_truth(name, folder.truth, shared, path)
             said = resolution_for(name, table, folder.mpp)
             slides.append(TruthSlide(path, name, patient, folder, truth_path, said, number))
     check_names(slides)

@@ -11,7 +11,8 @@ from gloinone.annotations.class_names import ClassNames, read_class_names
 from gloinone.annotations.region import Region
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.annotations.unlabelled import read_unlabelled
-from gloinone.errors import AnnotationError
+from gloinone.errors import AnnotationError, NoTruthError
+from gloinone.geometry import circle_ring
 
 
 def _feature(label: str, x: float, cut: bool = False) -> dict[str, object]:
@@ -36,6 +37,27 @@ def test_truth_lies_beside_or_under_the_same_path(tmp_path: Path):
     (tmp_path / "b").mkdir()
     nested = _write(tmp_path / "b" / "a.geojson")
     assert find_truth("b/a.svs", tmp_path) == nested
+
+
+@pytest.mark.parametrize("other", ["a.xml", "a.geojson.gz", "a.truth.geojson", "a.png", "a.svs.geojson"])
+def test_two_files_of_one_slide_are_one_too_many(tmp_path: Path, other: str):
+    _write(tmp_path / "a.geojson")
+    (tmp_path / other).write_text("whatever")
+    with pytest.raises(AnnotationError, match=f"several files of truth in .*: a.geojson, {other}; keep one"):
+        find_truth("a.svs", tmp_path)
+
+
+def test_a_picture_is_not_its_own_mask(tmp_path: Path):
+    slide = tmp_path / "a.png"
+    slide.write_text("a picture")
+    with pytest.raises(NoTruthError, match="no truth in"):
+        find_truth("a.png", tmp_path, slide=slide)
+    truth = _write(tmp_path / "a.geojson")
+    assert find_truth("a.png", tmp_path, slide=slide) == find_truth("a.png", tmp_path) == truth
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / "a.png").write_text("a mask")
+    assert find_truth("a.png", masks, slide=slide) == find_truth("a.png", masks) == masks / "a.png"
 
 
 def test_classes_cut_and_what_is_to_be_ignored(tmp_path: Path):
@@ -69,6 +91,16 @@ def test_pieces_of_a_mask_and_those_its_border_cuts(tmp_path: Path):
     truth = read_truth(path)
     assert truth.circles() == pytest.approx(np.array([[100.5, 100.5, 30]]), abs=0.6)
     assert len(truth.ignored) == 1
+
+
+def test_a_mask_of_another_size_than_the_slide(tmp_path: Path):
+    mask = np.zeros((200, 300), np.uint8)
+    cv2.circle(mask, (100, 100), 30, 255, -1)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), mask)
+    assert len(read_truth(path, size=(300, 200)).glomeruli) == 1
+    with pytest.raises(AnnotationError, match=r"mask is 300 x 200 px, but the slide 200 x 300; draw it at"):
+        read_truth(path, size=(200, 300))
 
 
 def test_a_mask_that_is_no_picture(tmp_path: Path):
@@ -125,6 +157,15 @@ def test_only_within_its_regions_is_a_truth_complete(tmp_path: Path):
     whole = read_truth(_write(tmp_path / "b.geojson", _feature("normal", 0)))
     assert whole.is_complete_at(points).all()
     assert not whole.partial().is_complete_at(points).any()
+
+
+def test_a_hole_in_a_region_is_not_complete(tmp_path: Path):
+    region = _parts("region", (0, 100))
+    region["geometry"]["coordinates"][0].append([[20, 0], [60, 0], [60, 40], [20, 40], [20, 0]])  # type: ignore[index]
+    island = _parts("region", (30, 10))
+    truth = read_truth(_write(tmp_path / "a.geojson", region, island))
+    points = np.array([[10.0, 10], [50, 30], [5, 80], [35, 5], [110, 50]])
+    assert truth.is_complete_at(points).tolist() == [True, False, True, True, False]
 
 
 def _table(path: Path, *rows: str) -> ClassNames:
@@ -200,6 +241,22 @@ def test_coco_holds_many_slides(tmp_path: Path):
         read_truth(path)
 
 
+def test_polygons_of_coco_come_before_its_circles(tmp_path: Path):
+    """A circle alone, one beside its outline, one beside its own polygon, and one beside nothing at all."""
+    circle = {"image_id": 7, "category_id": 1, "circle_center": [50, 50], "circle_radius": 20}
+    outline, same = [30, 40, 80, 45, 60, 70], circle_ring(50, 50, 20).ravel().tolist()
+    drawn = [
+        {**circle, "id": n, **own}
+        for n, own in enumerate(
+            ({}, {"segmentation": [outline]}, {"segmentation": [same]}, {"segmentation": [[]]})
+        )
+    ]
+    truth = read_truth(_coco(tmp_path / "a.json", annotations=drawn), slide_name="a")
+    assert [region.has_outline for region in truth.glomeruli] == [False, True, False, False]
+    assert truth.glomeruli[1].ring.ravel().tolist() == outline
+    assert truth.circles()[[0, 2, 3]] == pytest.approx(np.array([[50, 50, 20]] * 3))
+
+
 def test_coco_without_areas_is_an_error(tmp_path: Path):
     box = [{"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]}]
     with pytest.raises(AnnotationError, match="annotation 5: no circle and no polygons"):
@@ -207,3 +264,29 @@ def test_coco_without_areas_is_an_error(tmp_path: Path):
     packed = [{"id": 6, "image_id": 7, "category_id": 1, "segmentation": {"counts": "x", "size": [9, 9]}}]
     with pytest.raises(AnnotationError, match="run-length"):
         read_truth(_coco(tmp_path / "a.json", annotations=packed), slide_name="a")
+
+
+def _rings(*squares: tuple[float, float]) -> list[list[list[list[float]]]]:
+    """Of a MultiPolygon: squares from x on, of an edge."""
+    return [[[[x, 0], [x + e, 0], [x + e, e], [x, e], [x, 0]]] for x, e in squares]
+
+
+def _parts(label: str, *squares: tuple[float, float]) -> dict[str, object]:
+    geometry = {"type": "MultiPolygon", "coordinates": _rings(*squares)}
+    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": label}}}
+
+
+def test_a_slip_of_the_brush_is_no_glomerulus(tmp_path: Path):
+    slip = _parts("normal", (500, 20), (0, 100))
+    slip["geometry"]["coordinates"][0].append([[505, 5], [510, 5], [510, 10], [505, 5]])  # type: ignore[index]
+    merged = _parts("sclerosed", (1000, 100), (1200, 40), (1400, 90))
+    truth = read_truth(_write(tmp_path / "a.geojson", slip, merged, _feature("normal", 2000)))
+    assert truth.circles()[:, 0].tolist() == pytest.approx([50, 1050, 1220, 1445, 2050])
+    polygons = [[0, 0, 99, 0, 99, 99, 0, 99], [200, 0, 209, 0, 209, 9, 200, 9], [5, 5, 5, 5, 5, 5]]
+    drawn = [
+        {"id": n, "image_id": 7, "category_id": 1, "segmentation": p}
+        for n, p in enumerate((polygons, polygons[1:]))
+    ]
+    coco = read_truth(_coco(tmp_path / "a.json", annotations=drawn), slide_name="a")
+    # alone, what is as small is a glomerulus
+    assert coco.circles()[:, 0].tolist() == pytest.approx([49.5, 204.5])

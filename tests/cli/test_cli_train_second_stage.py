@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from gloinone.annotations.region import Region
 from gloinone.annotations.truth import Truth, read_truth
 from gloinone.cli.main import program
 from gloinone.cli.training_inputs import patches_from
@@ -93,6 +94,17 @@ def test_patches_show_the_glomerulus_in_the_middle(slides: Path) -> None:
             assert np.sqrt(len(inside) / np.pi) == pytest.approx(expected, rel=0.02)
     for place in background:
         assert circle_iou(place.circle[None], truth.circles()).max() == 0
+
+
+def test_what_is_no_outline_teaches_no_segmenter() -> None:
+    ring, box = np.array([[0.0, 0], [9, 0], [9, 9], [0, 9]]), (0.0, 0.0, 9.0, 9.0)
+    drawn = (
+        Region(ring, "normal"),
+        Region(ring, "normal", shape="ellipse", box=box),
+        Region(ring, "normal", shape="rectangle"),
+        Region(ring, "normal", properties={"from": "box"}),
+    )
+    assert [place.ring is not None for place in truth_places(Truth(drawn, ()))] == [True, False, False, False]
 
 
 def test_false_circles_touch_no_truth() -> None:

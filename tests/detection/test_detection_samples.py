@@ -14,9 +14,9 @@ from gloinone.detection.build import build_network
 from gloinone.detection.cases import Case, cache_key, load_case, save_case, split_cases
 from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig
-from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, read_tile
+from gloinone.detection.samples import SampleConfig, TileSampler, case_stains, collate, known_part, read_tile
 from gloinone.detection.train import DetectorData, detector_recipe, detector_task
-from gloinone.detection.validate import judged, score
+from gloinone.detection.validate import judged, predict_case, score
 from gloinone.errors import UsageError
 from gloinone.learning.augment import ColourConfig
 from gloinone.learning.journal import read_journal
@@ -131,7 +131,7 @@ def test_collate_lists_circles_by_tile():
 
 
 def test_cache_gives_back_what_was_put_in(tmp_path: Path):
-    case = replace(disc_case(), complete=(np.array([[0.0, 0], [9, 0], [9, 9]]),))
+    case = replace(disc_case(), complete=(np.array([[0.0, 0], [9, 0], [9, 9]]),), holes=(np.eye(3, 2),))
     key = cache_key(["a", 1.25])
     assert load_case(tmp_path, key) is None
     save_case(tmp_path, key, case)
@@ -141,6 +141,7 @@ def test_cache_gives_back_what_was_put_in(tmp_path: Path):
     assert np.array_equal(back.circles, case.circles)
     assert back.complete is not None
     assert np.array_equal(back.complete[0], case.complete[0])  # type: ignore[index]
+    assert np.array_equal(back.holes[0], case.holes[0])
     save_case(tmp_path, "partial", replace(case, complete=()))
     assert load_case(tmp_path, "partial").complete == ()  # type: ignore[union-attr]
     assert (back.name, back.patient, back.mpp) == (case.name, case.patient, case.mpp)
@@ -250,6 +251,10 @@ def test_what_is_found_outside_is_neither_right_nor_wrong():
     assert case.is_scored(points).all()
     assert replace(case, complete=(ring,)).is_scored(points).tolist() == [True, True, False, False]
     assert replace(case, complete=()).is_scored(points).tolist() == [True, False, True, False]
+    holed = replace(case, complete=(ring,), holes=(0.6 * ring,))
+    assert holed.is_scored(points).tolist() == [False, True, False, False]
+    known = known_part(holed.complete or (), np.zeros((0, 3)), 400, holed.holes)
+    assert [known[150, 120], known[250, 250], known[390, 350]] == [False, True, False]
     assert [c.is_partial for c in (case, replace(case, complete=()))] == [False, True]
     assert judged([case, replace(case, complete=())]) == [case]
     assert len(judged([replace(case, complete=())])) == 1
@@ -274,3 +279,19 @@ def test_a_small_source_is_seen_more_often_than_its_glomeruli_say():
     assert shares(1.0) == pytest.approx([4 / 5, 1 / 5])
     assert shares(0.5) == pytest.approx([2 / 3, 1 / 3])
     assert shares(0.0) == pytest.approx([1 / 2, 1 / 2])
+
+
+def test_a_right_circle_centred_outside_of_the_region_is_kept():
+    """The first disc lies in the ring, the circle on it is centred beyond; that at 300, 150 is on nothing."""
+    case = disc_case()
+    x = float(case.circles[0, 0])
+    found = np.array([[x + 10, 150, 40, 0.9], [300, 150, 40, 0.8]])
+
+    class Finds:
+        def circles_of(self, tiles: object, size: tuple[int, int]) -> np.ndarray:
+            return found
+
+    ring = np.array([[0.0, 0], [x + 5, 0], [x + 5, 300], [0, 300]])
+    image = predict_case(replace(case, complete=(ring,)), Finds())  # type: ignore[arg-type]
+    assert image.predicted.tolist() == found[:1].tolist()
+    assert image.truth.tolist() == case.circles[:1].tolist()

@@ -66,7 +66,7 @@ def write_run(
     tissue_mm2: float = 1.0,
     unsettled: Mapping[str, str] | None = None,
 ) -> None:
-    """Tables and masks; the mask of each glomerulus is its circle."""
+    """Tables and masks; the mask of each glomerulus is its circle, and everything is tissue."""
     summary = []
     for name, circles in slides.items():
         folder = out / "slides" / name
@@ -83,6 +83,7 @@ def write_run(
         (folder / "circles.csv").write_bytes(csv_bytes(CIRCLES, rows))
         (folder / "glomeruli.csv").write_bytes(csv_bytes(GLOMERULI, glomeruli))
         facts = {"slide": name, "status": "done", "mpp": 1.0, "tissue_mm2": tissue_mm2}
+        assert cv2.imwrite(str(folder / "tissue.png"), np.full((SIZE[1] // 10, SIZE[0] // 10), 255, np.uint8))
         summary.append(make_row(SUMMARY, facts | {"width_px": SIZE[0], "height_px": SIZE[1]}))
     for name, status in (unsettled or {}).items():
         summary.append(make_row(SUMMARY, {"slide": name, "status": status}))

@@ -1,5 +1,7 @@
 """Scores of a run whose right answers are known."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,30 @@ def test_a_draw_of_slides_is_scored_as_if_they_were_there_so_often(run: tuple[Pa
         assert pool.counts(times) == drawn[who].counts(once)
 
 
+def test_of_a_truth_that_is_not_complete_only_recall_is_told(run: tuple[Path, Path]) -> None:
+    """Slide a has a false circle, b none; without a region none of them can be false."""
+    loaded = load_run(*run).recall_only()
+    assert all(slide.is_partial for slide in loaded.slides)
+    assert any("scored for recall only): a.tif, deep/b.tif" in note for note in loaded.notes)
+    values = {s.name: s.value for s in scores(loaded.slides)}
+    assert values["recall at the threshold"] == pytest.approx(1 / 3)
+    assert {name for name, value in values.items() if np.isfinite(value)} == {"recall at the threshold"}
+    by_slide = breakdown(loaded.slides)[1].rows[0]
+    # slide, patient, truth, ignored, found, missed, false, recall, precision and what is made of them
+    assert by_slide[2:6] == (2, 1, 1, 1)
+    assert by_slide[7] == 0.5
+    assert np.isnan([float(by_slide[i]) for i in (6, *range(8, 13))]).all()
+
+
+def test_a_slide_whose_truth_is_complete_keeps_its_precision(run: tuple[Path, Path]) -> None:
+    a, b = load_run(*run).slides
+    mixed, alone = ({s.name: s.value for s in scores(s)} for s in ((a, b.recall_only()), (a,)))
+    for name, value in alone.items():
+        if name != "recall at the threshold":
+            assert mixed[name] == pytest.approx(value, nan_ok=True), name
+    assert mixed["recall at the threshold"] == pytest.approx(1 / 3)
+
+
 def test_froc_by_hand(tmp_path: Path) -> None:
     write_truth(tmp_path / "truth", "a", [1000, 2000, 3000, 4000])
     circles = [Found(1000, 0.9, 0.9), Found(1500, 0.8, 0.8), Found(2000, 0.7, 0.7)]
@@ -108,6 +134,39 @@ def test_sources_and_patients(run: tuple[Path, Path], tmp_path: Path) -> None:
     ]
     assert [row[0] for row in by_slide.rows] == ["a.tif", "deep/b.tif"]
     assert Groups().source("deep/b.tif") == "deep"
+
+
+def test_patients_are_those_of_the_run_unless_a_table_says_otherwise(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    summary = run[0] / "summary.csv"
+    rows = list(csv.DictReader(io.StringIO(summary.read_text("utf-8-sig"), newline="")))
+    for row in rows:
+        row["patient"] = "p7" if row["slide"] in ("a.tif", "deep/b.tif") else ""
+    with summary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [slide.group for slide in load_run(*run).slides] == ["p7", "p7"]
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient,source\na.tif,p1,\ndeep/b.tif,,south\n")
+    loaded = load_run(*run, groups=read_groups(table))
+    assert [slide.group for slide in loaded.slides] == ["p1", "p7"]
+    assert not any("not in --groups" in note for note in loaded.notes)
+
+
+def test_groups_of_a_spreadsheet_with_semicolons(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("Slide;Patient;Hospital\na.tif;p1;north\n./a.tif;p1;\n")
+    groups = read_groups(table)
+    assert (groups.group("a.tif"), groups.source("a.tif")) == ("p1", "north")
+
+
+def test_a_slide_of_two_patients_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient\na.tif,p1\nb.tif,p1\na.tif,p2\n")
+    with pytest.raises(UsageError, match=r"a\.tif is listed twice, with patient p1 and p2; keep one"):
+        read_groups(table)
 
 
 def test_labels_of_crops_serve_as_groups(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from made_run import SIZE, Found, write_run, write_truth
 from PIL import Image
 
 from gloinone.cli.evaluate_run import command
-from gloinone.errors import UsageError
+from gloinone.errors import AnnotationError, UsageError
+from gloinone.evaluation.detection import scores
 from gloinone.evaluation.mistakes import find_mistakes, with_sheets, worst_first
 from gloinone.evaluation.run_output import ScoredRun, load_run
 from gloinone.evaluation.tables import Evaluation
@@ -62,6 +64,76 @@ def test_outside_of_a_region_nothing_is_scored(run: ScoredRun, tmp_path: Path) -
     counted = count_slide(a)
     assert (counted.truth, counted.found) == (2, 2)
     assert len(a.truth.ignored) == 3
+
+
+def test_a_right_circle_centred_outside_of_the_region_is_right(tmp_path: Path) -> None:
+    """The glomerulus at x 1190 lies inside of 1200, the circle on it at 1205 does not, that at 1300 belongs nowhere."""
+    write_truth(tmp_path / "truth", "a", [500, 1190])
+    path = tmp_path / "truth" / "a.geojson"
+    document = json.loads(path.read_text("utf-8"))
+    area = {"type": "Polygon", "coordinates": [[[0, 0], [1200, 0], [1200, 400], [0, 400], [0, 0]]]}
+    properties = {"classification": {"name": "region"}}
+    document["features"].append({"type": "Feature", "geometry": area, "properties": properties})
+    path.write_text(json.dumps(document), "utf-8")
+    found = [
+        Found(500, 0.9, 0.9, id="G001"),
+        Found(1205, 0.9, 0.8, id="G002"),
+        Found(1300, 0.9, 0.7, id="G003"),
+    ]
+    write_run(tmp_path / "out", {"a.png": found})
+    (slide,) = load_run(tmp_path / "out", tmp_path / "truth").slides
+    assert [row["x"] for row in slide.rows] == [500, 1205]
+    assert [row["id"] for row in slide.glomeruli] == ["G001", "G002"]
+    values = {score.name: score.value for score in scores([slide])}
+    assert (values["recall at the threshold"], values["precision at the threshold"]) == (1, 1)
+
+
+def test_without_complete_truth_recall_and_classes_are_left(run: ScoredRun, tmp_path: Path) -> None:
+    report = tmp_path / "scores"
+    given = [str(tmp_path / "out"), str(tmp_path / "truth"), "--complete", "no", "--out", str(report)]
+    result = CliRunner().invoke(command, given)
+    assert result.exit_code == 0, result.output
+    assert "counts are not scored: no slide has all its glomeruli outlined" in result.stderr
+    assert "doubts are not scored" in result.stderr
+    table = dict(line.split(",")[:2] for line in (report / "detection.csv").read_text().splitlines())
+    assert float(table["recall at the threshold"]) > 0
+    assert table["precision at the threshold"] == table["detector AP50"] == ""
+    assert (
+        len(evaluate_counts(replace(run, slides=(run.slides[0], run.slides[1].recall_only()))).tables[2].rows)
+        == 1
+    )
+
+
+def test_false_circles_are_counted_per_tissue_within_the_regions(run: ScoredRun, tmp_path: Path) -> None:
+    path = tmp_path / "truth" / "a.geojson"
+    document = json.loads(path.read_text("utf-8"))
+    ring = [[0, 0], [1200, 0], [1200, 400], [0, 400], [0, 0]]
+    hole = [[300, 0], [600, 0], [600, 400], [300, 400], [300, 0]]
+    area = {"type": "Polygon", "coordinates": [ring, hole]}
+    properties = {"classification": {"name": "region"}}
+    document["features"].append({"type": "Feature", "geometry": area, "properties": properties})
+    path.write_text(json.dumps(document), "utf-8")
+    assert [slide.tissue_mm2 for slide in run.slides] == [1.0, 1.0]
+    slides = load_run(tmp_path / "out", tmp_path / "truth").slides
+    assert [slide.tissue_mm2 for slide in slides] == pytest.approx([0.15, 1.0])
+    (tmp_path / "out" / "slides" / "a.png" / "tissue.png").unlink()
+    with pytest.raises(AnnotationError, match=r"tissue\.png: cannot be read"):
+        load_run(tmp_path / "out", tmp_path / "truth")
+
+
+def test_a_mask_of_another_size_is_refused(run: ScoredRun, tmp_path: Path) -> None:
+    (tmp_path / "truth" / "b.geojson").unlink()
+    Image.new("L", (600, 40)).save(tmp_path / "truth" / "b.png")
+    with pytest.raises(AnnotationError, match="600 x 40 px, but the slide 6000 x 400"):
+        load_run(tmp_path / "out", tmp_path / "truth")
+
+
+def test_two_files_of_truth_of_a_slide_are_refused(run: ScoredRun, tmp_path: Path) -> None:
+    (tmp_path / "truth" / "b.xml").write_text("<Annotations/>")
+    with pytest.raises(
+        AnnotationError, match=r"b\.png: has several files of truth in .*: b\.geojson, b\.xml"
+    ):
+        load_run(tmp_path / "out", tmp_path / "truth")
 
 
 def test_counts_by_hand(run: ScoredRun) -> None:

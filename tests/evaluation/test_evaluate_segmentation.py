@@ -1,5 +1,6 @@
 """Outlines against outlines, by hand."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,19 @@ def test_outlines_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "out" / "slides" / "a.tif" / "masks" / "G001.png").unlink()
     with pytest.raises(Exception, match=r"G001\.png: cannot be read"):
         outlines_of_run(run)
+
+
+def test_an_ellipse_is_no_outline(tmp_path: Path) -> None:
+    write_truth(tmp_path / "truth", "a", [1000, 2000])
+    path = tmp_path / "truth" / "a.geojson"
+    document = json.loads(path.read_text())
+    document["features"][0]["geometry"]["isEllipse"] = True
+    path.write_text(json.dumps(document))
+    found = [Found(1000, 0.9, 0.9, id="G001"), Found(2000, 0.9, 0.9, id="G002")]
+    write_run(tmp_path / "out", {"a.tif": found})
+    outlines = outlines_of_run(load_run(tmp_path / "out", tmp_path / "truth"))
+    assert [item.name for item in outlines.items] == ["a.tif G002"]
+    assert any("1 were found, but their truth is a box or an ellipse" in note for note in outlines.notes)
 
 
 def test_a_run_that_found_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from gloinone.cli.main import program
 from gloinone.drawn.config import SceneConfig
@@ -50,6 +51,13 @@ def test_what_fits_is_told_and_accepted(slides: Path) -> None:
     assert "normal 3" in row
     assert "obsolescent 1" in row
     assert "all fits" in result.output
+
+
+def test_a_mask_of_another_size_is_named(slides: Path, tmp_path: Path) -> None:
+    Image.new("L", (700, 550)).save(tmp_path / "a.png")
+    result = check(slides, tmp_path)
+    assert result.exit_code == 1
+    assert "a.png: the mask is 700 x 550 px, but the slide 1400 x 1100" in result.output
 
 
 def test_no_match_is_named(slides: Path, tmp_path: Path) -> None:
