@@ -64,7 +64,7 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
     if config.binary:
-        parts = PatchSet(*(two_classes(p) for p in (parts.train, parts.validation, parts.test)))
+        parts = parts.each(two_classes)
     card = start_card(parts, config)
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)

@@ -62,8 +62,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from gloinone.cli.training_inputs import cache_of, slide_folders
     from gloinone.detection.samples import SampleConfig
     from gloinone.learning.device import use_available_threads
+    from gloinone.learning.holdout import left_out_patients
     from gloinone.training.cases import collect_cases
-    from gloinone.training.sources import truth_slides
+    from gloinone.training.sources import listed_slides, slide_origins, truth_slides
     from gloinone.weights.starting import starting_card
 
     use_available_threads(options["threads"])
@@ -78,15 +79,19 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
     steps, rate = FROM_DETECTOR if model else FROM_BACKBONE
     options["steps"], options["rate"] = options["steps"] or steps, options["rate"] or rate
-    slides = truth_slides(slide_folders(options), read_names(options["leave_out"]), click.echo)
+    listed = listed_slides(slide_folders(options))
+    left_out = left_out_patients(slide_origins(listed), read_names(options["leave_out"]))
+    slides = truth_slides(listed, left_out, click.echo)
+    if not slides:
+        raise UsageError("--leave-out leaves nothing to train on; name fewer patients")
     cases = collect_cases(slides, cache_of(options), mpp / sample.max_scale, click.echo)
-    if options["folds"]:
-        _cross_validate(options, cases, sample)
-    else:
-        _make(options, cases, sample)
+    train = _cross_validate if options["folds"] else _make
+    train(options, cases, sample, left_out)
 
 
-def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+def _cross_validate(
+    options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig", left_out: frozenset[str]
+) -> None:
     from gloinone.cli.training_folds import cross_validated
     from gloinone.detection.answers import circle_answers, measures_of
     from gloinone.detection.cases import case_identity, case_origins, part_cases
@@ -96,15 +101,17 @@ def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample:
 
     def learn(patients: frozenset[str], folder: Path) -> "Answers":
         rest, test = part_cases(cases, out_of(origins, patients, "--folds"))
-        left_out = (*options["leave_out"], *sorted(patients))  # for the card
-        _make({**options, "out": folder, "leave_out": left_out}, rest, sample)
+        _make({**options, "out": folder}, rest, sample, left_out | patients)
         return circle_answers(folder, test, options["device"])
 
     identity = " ".join(case_identity(case) for case in cases)
     cross_validated(options, (origins, identity), learn, measures_of)
 
 
-def _make(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+def _make(
+    options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig", left_out: frozenset[str]
+) -> None:
+    """``left_out``: patients of whom ``cases`` has nothing."""
     from gloinone.detection.cases import split_cases
     from gloinone.detection.make import MakeConfig, make_detector
     from gloinone.detection.train import detector_recipe
@@ -128,7 +135,7 @@ def _make(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleCo
         sample=sample,
         best_by=options["best_by"],
         references=reference_stains(options["stains"]) if options["stains"] else (),
-        left_out=read_names(options["leave_out"]),
+        left_out=left_out,
     )
     make_detector(learn, judge, config, click.echo)
 

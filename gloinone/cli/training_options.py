@@ -56,7 +56,11 @@ _KNOWLEDGE: list[Option] = [
         help="Slide or patient, or a .txt with one a line: scored, never trained on, all slides of the patient. "
         "Default: a fifth of the patients; none: nobody.",
     ),
-    click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at."),
+    click.option(
+        "--leave-out",
+        multiple=True,
+        help="Likewise a slide or patient, all slides and crops of the patient: not even read.",
+    ),
 ]
 _RUN: list[Option] = [
     click.option("--seed", default=0, show_default=True, help="Of everything random."),

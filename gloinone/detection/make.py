@@ -54,7 +54,7 @@ class MakeConfig(MakeOptions):
     references: tuple[Basis, ...] = ()
     """Stains that some tiles are shown in, beside those of the slides."""
     left_out: frozenset[str] = frozenset()
-    """Slides and patients that were not even read: for the card."""
+    """Patients of whom nothing was learned or judged: for the card."""
 
 
 def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConfig, say: Say) -> ModelCard:

@@ -42,7 +42,7 @@ class MakeConfig(MakeOptions):
 def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
-    parts = PatchSet(*(outlined(patches) for patches in (parts.train, parts.validation, parts.test)))
+    parts = parts.each(outlined)
     if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(parts, config)

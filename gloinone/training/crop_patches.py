@@ -5,6 +5,7 @@ size is lost, so each is given one drawn at random.
 """
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -23,34 +24,66 @@ ROUND_SHARE = 0.72
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
-def read_crop_folder(crops: Path, labels: Path | None, masks: Path | None) -> Patches:
-    """Every picture of a folder (or of those its table lists) as a patch.
+@dataclass(frozen=True)
+class ListedCrop:
+    """One crop by its name, its picture not yet read."""
 
-    ``labels``: CSV with the columns name and label, and if it has them slide and centre; without it, all are
-    `glomerulus`. ``masks``: folder of PNG of the same names. Raises AnnotationError.
+    name: str
+    label: str
+    slide: str
+    """Its own name where the table does not say."""
+    patient: str
+    """Likewise the slide's."""
+    source: str
+    """Centre, else the folder's name."""
+
+
+def listed_crops(crops: Path, labels: Path | None) -> list[ListedCrop]:
+    """Every picture of a folder, or of those its table lists, in order.
+
+    ``labels``: CSV with the columns name and label, and if it has them slide, patient and centre; without it, all
+    are `glomerulus`. Raises AnnotationError.
     """
     rows = read_labels(labels) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
     rows = [row for row in rows if find_picture(crops, row["name"]) or labels]
     if not rows:
         raise AnnotationError(f"{crops}: no pictures; expected {', '.join(SUFFIXES)}")
-    rng = np.random.default_rng(0)
+    listed = []
+    for row in rows:
+        slide = row.get("slide") or row["name"]
+        patient, source = row.get("patient") or slide, row.get("centre") or crops.resolve().name
+        listed.append(ListedCrop(row["name"], row.get("label") or GLOMERULUS, slide, patient, source))
+    return listed
+
+
+def read_crop_folder(
+    crops: Path, labels: Path | None, masks: Path | None, left_out: frozenset[str] = frozenset()
+) -> Patches:
+    """The crops of a folder as patches, but for those of patients that are left out, which are not read.
+
+    ``labels`` as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises AnnotationError.
+    """
+    listed = listed_crops(crops, labels)
+    low, high = np.log(RADII_UM)
+    # One for each, so that a crop's does not depend on which others are left out
+    radii_um = np.exp(np.random.default_rng(0).uniform(low, high, len(listed)))
+    kept = [i for i, crop in enumerate(listed) if crop.patient not in left_out]
+    rows = [listed[i] for i in kept]
     pixels = np.empty((len(rows), PATCH_PX, PATCH_PX, 3), np.uint8)
     patch_masks = np.empty((len(rows), PATCH_PX, PATCH_PX), np.uint8)
     radius = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        picture = read_picture(crops, row["name"])
-        mask = read_mask(masks, row["name"], picture) if masks else None
-        radius_um = float(np.exp(rng.uniform(*np.log(RADII_UM))))
-        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, radius_um)
-    slides = tuple(row.get("slide") or row["name"] for row in rows)
+    for i, (row, radius_um) in enumerate(zip(rows, radii_um[kept], strict=True)):
+        picture = read_picture(crops, row.name)
+        mask = read_mask(masks, row.name, picture) if masks else None
+        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, float(radius_um))
     return Patches(
         pixels,
         patch_masks,
         radius,
-        tuple(row.get("label") or GLOMERULUS for row in rows),
-        tuple(row.get("patient") or slide for row, slide in zip(rows, slides, strict=True)),
-        slides,
-        tuple(row.get("centre") or crops.resolve().name for row in rows),
+        tuple(row.label for row in rows),
+        tuple(row.patient for row in rows),
+        tuple(row.slide for row in rows),
+        tuple(row.source for row in rows),
     )
 
 

@@ -12,6 +12,7 @@ from gloinone.annotations.geojson import Bounds
 from gloinone.annotations.region import Region
 from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
 from gloinone.errors import UsageError
+from gloinone.learning.holdout import Origins
 from gloinone.slide.discover import find_slides
 from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv, resolution_for
 
@@ -39,18 +40,24 @@ class SlideFolder:
 
 
 @dataclass(frozen=True)
-class TruthSlide:
-    """One slide, not yet opened."""
+class ListedSlide:
+    """One slide by its name: nothing of it was read, and its truth was not looked for."""
 
     path: Path
     name: str
     patient: str
     """The table's; without one every slide is its own patient."""
     folder: SlideFolder
-    truth_path: Path
     said: Resolution
     number: int
     """Of the slide in its folder: what is drawn at random on it does not depend on which others are left out."""
+
+
+@dataclass(frozen=True)
+class TruthSlide(ListedSlide):
+    """One slide that is learned from or judged on, not yet opened."""
+
+    truth_path: Path
 
     def read_truth(self, bounds: Bounds | None) -> Truth:
         """Its truth, level-0 px; ``bounds`` as the slide's."""
@@ -59,27 +66,45 @@ class TruthSlide:
         return truth.partial() if self.folder.complete is False else truth
 
 
-def truth_slides(folders: Sequence[SlideFolder], left_out: frozenset[str], say: Say) -> list[TruthSlide]:
-    """Every slide that is not left out (by name, file stem or patient), in order.
-
-    Raises AnnotationError for a slide without truth and for class names that are not known, with all names of all
-    files; UsageError for a folder without slides, or one of which nobody said whether its truth is complete.
-    """
+def listed_slides(folders: Sequence[SlideFolder]) -> list[ListedSlide]:
+    """Every slide of every folder, in order; raises UsageError for a folder without slides."""
     slides = []
     for folder in folders:
         table = read_mpp_csv(folder.mpp_csv) if folder.mpp_csv else None
         found = find_slides(folder.slides, None).slides
         if not found:
             raise UsageError(f"{folder.slides}: no slides in it")
-        shared = shared_stems(slide.name for slide in found)
         for number, (path, name) in enumerate((s.path, s.name) for s in found):
-            patient = patient_of(name, table)
-            if left_out & {name, Path(name).stem, patient}:
-                say(f"{name}: left out")
-                continue
-            truth_path = find_truth(name, folder.truth, shared)
             said = resolution_for(name, table, folder.mpp)
-            slides.append(TruthSlide(path, name, patient, folder, truth_path, said, number))
+            slides.append(ListedSlide(path, name, patient_of(name, table), folder, said, number))
+    return slides
+
+
+def slide_origins(slides: Sequence[ListedSlide]) -> Origins:
+    """Where each comes from."""
+    return Origins([s.patient for s in slides], [s.name for s in slides], [s.folder.name for s in slides])
+
+
+def truth_slides(listed: Sequence[ListedSlide], left_out: frozenset[str], say: Say) -> list[TruthSlide]:
+    """Every slide with its truth, in order, but for those of patients that are left out.
+
+    Raises AnnotationError for a slide without truth and for class names that are not known, with all names of all
+    files; UsageError for a folder of which nobody said whether its truth is complete.
+    """
+    slides = []
+    for folder in dict.fromkeys(slide.folder.slides for slide in listed):
+        own = [slide for slide in listed if slide.folder.slides == folder]
+        shared = shared_stems(slide.name for slide in own)
+        for slide in own:
+            if slide.patient in left_out:
+                say(f"{slide.name}: left out")
+                continue
+            truth_path = find_truth(slide.name, slide.folder.truth, shared)
+            slides.append(
+                TruthSlide(
+                    slide.path, slide.name, slide.patient, slide.folder, slide.said, slide.number, truth_path
+                )
+            )
     check_names(slides)
     return slides
 

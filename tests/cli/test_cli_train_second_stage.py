@@ -196,6 +196,36 @@ def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
     assert [(m.what, m.n) for m in card.measured] == [("mean Dice per glomerulus", 5)]
 
 
+def test_who_is_left_out_is_left_out_of_slides_and_crops(slides: Path, tmp_path: Path) -> None:
+    crops, labels, out = tmp_path / "crops", tmp_path / "labels.csv", tmp_path / "c"
+    crops.mkdir()
+    for name in "ab":
+        cv2.imwrite(str(crops / f"{name}.png"), np.full((50, 50, 3), ord(name), np.uint8))
+    # No picture c: what is left out is not read
+    labels.write_text(
+        "name,label,slide,patient\na,normal,one,s1\nb,sclerosed,two.svs,q\nc,normal,three,s1\n", "utf-8"
+    )
+    more = ("--crops", str(crops), "--labels", str(labels), "--val", "none", "--backbone", "resnet18")
+    result = train("classifier", slides, out, *more, "--leave-out", "three")
+    assert result.exit_code == 0, result.output
+    assert "s1.tif: left out" in result.output
+    card = read_card(out / "card.json")
+    assert card.split.endswith("; left out: s1")
+    assert [row for row in card.training_data if row.startswith("crops")] == ["crops: sclerosed 1"]
+    assert not len(read_crop_folder(crops, labels, None, frozenset({"s1", "q"})))
+    options = {"slides": (slides,), "truth": (slides,), "mpp_csv": (), "mpp": None, "classes": None}
+    options |= {"crops": (crops,), "labels": (labels,), "val": ("none",), "complete": ("yes",)}  # type: ignore[dict-item]
+    for name in ("two", "two.svs", "q"):
+        parts = patches_from(
+            options | {"leave_out": (name, "s1"), "cache": None, "out": tmp_path}, background=0.0
+        )
+        assert set(parts.train.groups) == {"s2"}
+        assert parts.left_out == {"q", "s1"}
+    refused = train("classifier", slides, out, *more, "--leave-out", "four")
+    assert refused.exit_code == 2
+    assert "--leave-out: no slide or patient named four" in refused.output
+
+
 @pytest.mark.parametrize(
     ("more", "word"),
     [

@@ -9,7 +9,7 @@ import pytest
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.fit import fit_picture
-from gloinone.learning.holdout import Origins, a_fifth, held_out
+from gloinone.learning.holdout import Origins, a_fifth, held_out, join_origins, left_out_patients
 from gloinone.learning.patches import (
     CROP_IN_PATCH_PX,
     PATCH_PX,
@@ -82,6 +82,21 @@ def test_a_slide_named_holds_out_its_whole_patient() -> None:
     for name in ("p", "1.svs", "1", "2"):
         assert held_out(origins, frozenset({name})).tolist() == [True, True, False]
     assert not held_out(origins, frozenset({"none"})).any()
+
+
+def test_a_name_of_leave_out_stands_for_its_patient_whatever_folder_has_it() -> None:
+    slides = Origins(["p", "p", "q"], ["1.svs", "sub/2.svs", "3.svs"], ["s"] * 3)
+    crops = Origins(["q", "r"], ["r-9", "r-10"], ["c"] * 2)
+    both = join_origins([slides, crops])
+    for name, patient in (("p", "p"), ("1.svs", "p"), ("2", "p"), ("r-9", "q"), ("r-10", "r")):
+        assert left_out_patients(both, frozenset({name})) == {patient}
+    assert left_out_patients(both, frozenset()) == set()
+    with pytest.raises(
+        UsageError, match=r"--leave-out: no slide or patient named 4, r-11; patients: p, q, r"
+    ):
+        left_out_patients(both, frozenset({"1", "4", "r-11"}))
+    with pytest.raises(UsageError, match=r"s/1: on both sides of --leave-out"):
+        left_out_patients(Origins(["p", "q"], ["1", "1"], ["s", "s"]), frozenset({"p"}))
 
 
 def test_a_fifth_is_held_out_the_same_whoever_asks() -> None:
