@@ -79,7 +79,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
     steps, rate = FROM_DETECTOR if model else FROM_BACKBONE
     options["steps"], options["rate"] = options["steps"] or steps, options["rate"] or rate
-    listed = listed_slides(slide_folders(options))
+    listed = listed_slides(slide_folders(options), click.echo)
     left_out = left_out_patients(slide_origins(listed), read_names(options["leave_out"]))
     slides = truth_slides(listed, left_out, click.echo)
     if not slides:

@@ -75,7 +75,7 @@ def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
 
 def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, frozenset[str]]:
     """Patches of everything named, from the cache where they were read before, and the patients left out."""
-    listed = listed_slides(config.folders)
+    listed = listed_slides(config.folders, say)
     origins = [slide_origins(listed), *(crop_origins(crops) for crops in config.crops)]
     left_out = left_out_patients(join_origins(origins), config.leave_out)
     parts = []

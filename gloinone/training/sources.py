@@ -13,7 +13,7 @@ from gloinone.annotations.region import Region
 from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
 from gloinone.errors import UsageError
 from gloinone.learning.holdout import Origins
-from gloinone.slide.discover import find_slides
+from gloinone.slide.discover import SlidePath, find_slides
 from gloinone.slide.resolution import MppTable, Resolution, read_mpp_csv, resolution_for
 
 Say = Callable[[str], None]
@@ -66,18 +66,31 @@ class TruthSlide(ListedSlide):
         return truth.partial() if self.folder.complete is False else truth
 
 
-def listed_slides(folders: Sequence[SlideFolder]) -> list[ListedSlide]:
+def listed_slides(folders: Sequence[SlideFolder], say: Say) -> list[ListedSlide]:
     """Every slide of every folder, in order; raises UsageError for a folder without slides."""
     slides = []
     for folder in folders:
-        table = read_mpp_csv(folder.mpp_csv) if folder.mpp_csv else None
-        found = find_slides(folder.slides, None).slides
-        if not found:
-            raise UsageError(f"{folder.slides}: no slides in it")
+        found, table = found_slides(folder, say)
         for number, (path, name) in enumerate((s.path, s.name) for s in found):
             said = resolution_for(name, table, folder.mpp)
             slides.append(ListedSlide(path, name, patient_of(name, table), folder, said, number))
     return slides
+
+
+def found_slides(folder: SlideFolder, say: Say) -> tuple[tuple[SlidePath, ...], MppTable | None]:
+    """The slides of a folder, and its table fitted to them; rows of the table that belong to none are said.
+
+    Raises UsageError for a folder without slides, and for a table that cannot be understood.
+    """
+    found = find_slides(folder.slides, None).slides
+    if not found:
+        raise UsageError(f"{folder.slides}: no slides in it")
+    if folder.mpp_csv is None:
+        return found, None
+    table, names = read_mpp_csv(folder.mpp_csv), [slide.name for slide in found]
+    for sentence in table.unmatched(names):
+        say(sentence)
+    return found, table.for_slides(names)
 
 
 def slide_origins(slides: Sequence[ListedSlide]) -> Origins:
