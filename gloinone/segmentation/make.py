@@ -61,7 +61,7 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
         if len(patches):
             rows += measured_dice(dice_of_patches(segmenter, patches), patches, on)
     for row in rows:
-        say(f"{row.on}: Dice {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
+        say(f"{row.on}: Dice {row.told}, n {row.n}")
     card = save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
     tell_comparison(against_shipped(segmenter, parts, device), config.out, say)
     return card

@@ -29,7 +29,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Measured:
-    """One score with its bootstrap interval."""
+    """One score, with its bootstrap interval over patients where there are two of them."""
 
     what: str
     """Name of the score, such as `AUC normal vs sclerosed`."""
@@ -37,9 +37,26 @@ class Measured:
     """The data, and whether they were left out of training."""
     n: int
     value: float
-    low: float
-    """95 % interval."""
-    high: float
+    low: float | None = None
+    """95 % interval; None: none is known."""
+    high: float | None = None
+
+    @classmethod
+    def within(cls, what: str, on: str, n: int, value: float, interval: tuple[float, float]) -> "Measured":
+        """With its interval, both ends nan where there is none."""
+        low, high = (None if math.isnan(end) else end for end in interval)
+        return cls(what, on, n, value, low, high)
+
+    @property
+    def told(self) -> str:
+        """The value, with its interval if it has one.
+
+        >>> Measured("AUC", "drawn", 10, 0.9, 0.85, 1.0).told, Measured("AUC", "drawn", 10, 0.9).told
+        ('0.900 (0.850 to 1.000)', '0.900')
+        """
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 @dataclass(frozen=True)

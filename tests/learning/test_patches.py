@@ -1,5 +1,6 @@
 """Patches are framed as the job frames crops, split without leaks, and survive the disk."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval
+from gloinone.learning.comparison import compare, tell_comparison
 from gloinone.learning.fit import fit_picture
 from gloinone.learning.holdout import Origins, a_fifth, held_out, join_origins, left_out_patients
 from gloinone.learning.patches import (
@@ -158,3 +160,18 @@ def test_interval_follows_groups() -> None:
     low, high = interval(lambda i: float(values[i].mean()), many)
     assert 0.35 < low < 0.45 < 0.55 < high < 0.65
     assert np.isnan(interval(lambda _: float("nan"), many)).all()
+    assert np.isnan(interval(lambda i: float(values[i].mean()), ["one patient"] * 100)).all()
+
+
+def test_one_patient_is_compared_without_an_interval(tmp_path: Path) -> None:
+    shipped, retrained = (np.array(values) for values in ([0.5, 0.6], [0.7, 0.9]))
+    said: list[str] = []
+    for groups in (["a", "a"], ["a", "b"]):
+        scores = (lambda i, v=v: float(v[i].mean()) for v in (shipped, retrained))
+        tell_comparison(compare("Dice", groups, *scores), tmp_path, said.append)
+        with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file))
+        known = ("", "") if groups[1] == "a" else ("0.2000", "0.3000")
+        assert (row["difference"], row["low"], row["high"]) == ("0.2500", *known)
+    assert "difference +0.250: no difference shown" in said[0]
+    assert "difference +0.250 (+0.200 to +0.300)" in said[1]

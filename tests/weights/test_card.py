@@ -73,6 +73,16 @@ def test_a_card_of_an_earlier_version_lacks_what_came_later() -> None:
     assert card_from_json(json.dumps(data), "card.json") == a_card()
 
 
+def test_a_score_of_one_patient_has_no_interval() -> None:
+    several = Measured.within("AUC", "drawn", 10, 0.9, (0.8, 1.0))
+    assert several == a_card().measured[0]
+    one = Measured.within("AUC", "drawn", 10, 0.9, (float("nan"), float("nan")))
+    assert (one.low, one.high, one.told) == (None, None, "0.900")
+    text = card_to_json(a_card(measured=(one, several)))
+    assert json.loads(text)["measured"][0]["low"] is None
+    assert card_from_json(text, "card.json").measured == (one, several)
+
+
 def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
     data = json.loads(card_to_json(a_card()))
     del data["split"]
