@@ -32,7 +32,9 @@ FROM_BACKBONE = (2400, 6e-4)
     "resnet34. Without --init, another network than the shipped one starts from random weights.",
 )
 @click.option(
-    "--network-mpp", type=float, help="Microns per pixel of the network; default: as --init, else 2."
+    "--network-mpp",
+    type=float,
+    help="Microns per pixel of the network, over 0.583; default: as --init, else 2.",
 )
 @click.option("--steps", type=int, help="Optimiser steps; default: 1200 from a whole detector, else 2400.")
 @click.option(
@@ -60,6 +62,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     From a whole detector it starts by looking for its own false circles on these slides, and learns from them.
     """
     from gloinone.cli.training_inputs import cache_of, slide_folders
+    from gloinone.detection.make import check_network_mpp
     from gloinone.detection.samples import SampleConfig
     from gloinone.learning.device import use_available_threads
     from gloinone.learning.holdout import left_out_patients
@@ -75,7 +78,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         options["init"] = "none"
         click.echo(f"{options['arch']}: the shipped detector is another network; starts from random weights")
     model = starting_card(options["init"], "detector")
-    mpp = options["network_mpp"] or (model.mpp if model else None) or SampleConfig().mpp
+    mpp = options["network_mpp"]
+    if mpp is None:
+        mpp = (model.mpp if model else None) or SampleConfig().mpp
+    check_network_mpp(mpp)
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
     steps, rate = FROM_DETECTOR if model else FROM_BACKBONE
     options["steps"], options["rate"] = options["steps"] or steps, options["rate"] or rate

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from gloinone.detection.predict import Detector
 from gloinone.detection.samples import SampleConfig
 from gloinone.detection.train import DetectorData, detector_task
 from gloinone.detection.validate import floor_of, judged, predict_case, score
+from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
@@ -94,6 +96,16 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     say(f"{config.out}: {card.identity}, threshold {card.threshold:.2f}, floor {card.floor:.2f}")
     tell_comparison(against_shipped(judge, images, card, device), config.out, say)
     return card
+
+
+def check_network_mpp(mpp: float) -> None:
+    """Raises UsageError where a tile of that resolution would be nothing but margins."""
+    least = 2 * MARGIN_UM / TILE_PX
+    if not (mpp > least and isfinite(mpp)):
+        raise UsageError(
+            f"--network-mpp {mpp:g}: give more than {least:.3f} um/px; a tile of {TILE_PX} px needs margins of "
+            f"{MARGIN_UM:g} um on every side"
+        )
 
 
 def recall_at(judge: Sequence[Case], card: ModelCard) -> float | None:

@@ -124,10 +124,25 @@ class ModelCard:
             raise WeightsError(f"card {self.name}: edge_px is {self.edge_px}; it must be positive")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise WeightsError(f"card {self.name}: mean and std need three values each, std over 0")
+        self._check_scale()
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise WeightsError(f"card {self.name}: threshold is {self.threshold}; it must be from 0 to 1")
         if self.feature_limit is not None and self.feature_limit <= 0:
             raise WeightsError(f"card {self.name}: feature_limit is {self.feature_limit}; it must be over 0")
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
+
+    def _check_scale(self) -> None:
+        """A tile has microns, and some of them between its margins."""
+        if self.mpp is not None and not (self.mpp > 0 and math.isfinite(self.mpp)):
+            raise WeightsError(f"card {self.name}: mpp is {self.mpp}; it must be over 0")
+        if self.margin_um is not None and not (self.margin_um >= 0 and math.isfinite(self.margin_um)):
+            raise WeightsError(f"card {self.name}: margin_um is {self.margin_um}; it must not be under 0")
+        if self.mpp and self.margin_um and self.edge_px * self.mpp <= 2 * self.margin_um:
+            raise WeightsError(
+                f"card {self.name}: margins of {self.margin_um:g} um leave nothing of a tile of {self.edge_px} px at "
+                f"{self.mpp:g} um/px"
+            )
 
     @property
     def identity(self) -> str:

@@ -59,6 +59,12 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"architecture": "resnet"}, "architecture"),
         ({"format": 2}, "format 1"),
         ({"feature_limit": 0}, "feature_limit"),
+        ({"mpp": 0}, "mpp is 0"),
+        ({"mpp": -1}, "mpp is -1"),
+        ({"margin_um": -1}, "margin_um is -1"),
+        ({"mpp": 0.5, "margin_um": 16}, "margins of 16 um leave nothing of a tile of 64 px at 0.5 um/px"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"threshold": -0.1}, "threshold is -0.1"),
     ],
 )
 def test_refused(change: dict[str, object], word: str) -> None:
