@@ -38,12 +38,13 @@ class ListedCrop:
     """Centre, else the folder's name."""
 
 
-def listed_crops(crops: Path, labels: Path | None) -> list[ListedCrop]:
+def listed_crops(crops: Path, labels: Path | None, source: str = "") -> list[ListedCrop]:
     """Every picture of a folder, or of those its table lists, in order.
 
     ``labels``: CSV with the columns name and label, and if it has them slide, patient and centre; without it, all
-    are `glomerulus`. Raises AnnotationError.
+    are `glomerulus`. ``source``: where no centre is said; empty: the folder's name. Raises AnnotationError.
     """
+    source = source or crops.resolve().name
     rows = read_labels(labels) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
     rows = [row for row in rows if find_picture(crops, row["name"]) or labels]
     if not rows:
@@ -51,19 +52,24 @@ def listed_crops(crops: Path, labels: Path | None) -> list[ListedCrop]:
     listed = []
     for row in rows:
         slide = row.get("slide") or row["name"]
-        patient, source = row.get("patient") or slide, row.get("centre") or crops.resolve().name
-        listed.append(ListedCrop(row["name"], row.get("label") or GLOMERULUS, slide, patient, source))
+        patient, centre = row.get("patient") or slide, row.get("centre") or source
+        listed.append(ListedCrop(row["name"], row.get("label") or GLOMERULUS, slide, patient, centre))
     return listed
 
 
 def read_crop_folder(
-    crops: Path, labels: Path | None, masks: Path | None, left_out: frozenset[str] = frozenset()
+    crops: Path,
+    labels: Path | None,
+    masks: Path | None,
+    left_out: frozenset[str] = frozenset(),
+    source: str = "",
 ) -> Patches:
     """The crops of a folder as patches, but for those of patients that are left out, which are not read.
 
-    ``labels`` as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises AnnotationError.
+    ``labels`` and ``source`` as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises
+    AnnotationError.
     """
-    listed = listed_crops(crops, labels)
+    listed = listed_crops(crops, labels, source)
     low, high = np.log(RADII_UM)
     # One for each, so that a crop's does not depend on which others are left out
     radii_um = np.exp(np.random.default_rng(0).uniform(low, high, len(listed)))

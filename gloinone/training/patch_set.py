@@ -46,6 +46,8 @@ class CropFolder:
     crops: Path
     labels: Path | None = None
     masks: Path | None = None
+    source: str = ""
+    """Of crops whose centre is not said; empty: the folder's name."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, froz
 
 def crop_origins(folder: CropFolder) -> Origins:
     """Where each crop comes from."""
-    crops = listed_crops(folder.crops, folder.labels)
+    crops = listed_crops(folder.crops, folder.labels, folder.source)
     return Origins([c.patient for c in crops], [c.slide for c in crops], [c.source for c in crops])
 
 
@@ -123,7 +125,7 @@ def _key(config: SetConfig, what: str, paths: Sequence[Path | None]) -> str:
 
 
 def _read_crops(folder: CropFolder, left_out: frozenset[str]) -> Patches:
-    return read_crop_folder(folder.crops, folder.labels, folder.masks, left_out)
+    return read_crop_folder(folder.crops, folder.labels, folder.masks, left_out, folder.source)
 
 
 def _read_slides(slides: Sequence[TruthSlide], circles: Path | None, config: SetConfig) -> Patches:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,30 @@ class SlideFolder:
     """Whether every glomerulus is outlined on slides without a `region`; None: not said."""
     unlabelled: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Slide name -> (N, 3) circles to ignore, level-0 px."""
+    source: str = ""
+    """As ``source_names`` tells it from the other folders; empty: there is no other of its name."""
 
     @property
     def name(self) -> str:
         """What batches are balanced by and scores reported by."""
-        return self.slides.resolve().name
+        return self.source or self.slides.resolve().name
+
+
+def source_names(folders: Sequence[Path]) -> list[str]:
+    """Each folder's own name, and as many of its parents as tell it from other folders of that name.
+
+    >>> source_names([Path("/a/slides"), Path("/b/slides"), Path("/b/tiles"), Path("/a/slides")])
+    ['a/slides', 'b/slides', 'tiles', 'a/slides']
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    names = []
+    for own in parts:
+        others = {other for other in parts if other != own}
+        count = 1
+        while count < len(own) and any(other[-count:] == own[-count:] for other in others):
+            count += 1
+        names.append(PurePath(*own[-count:]).as_posix())
+    return names
 
 
 @dataclass(frozen=True)

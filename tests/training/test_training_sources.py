@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from gloinone.cli.training_inputs import set_config, slide_folders
 from gloinone.errors import UsageError
+from gloinone.learning.folds import folds_of
+from gloinone.learning.holdout import held_out
 from gloinone.training.check import check_folder
-from gloinone.training.sources import SlideFolder, listed_slides
+from gloinone.training.patch_set import crop_origins
+from gloinone.training.sources import SlideFolder, listed_slides, slide_origins
 
 
 def folder_of(path: Path, *names: str, table: str = "", **more: object) -> SlideFolder:
@@ -37,6 +41,33 @@ def test_a_file_name_that_several_slides_have_says_nothing(tmp_path: Path) -> No
     rows = check_folder(folder, checked.append)
     assert checked == said
     assert [row.slide for row in rows] == [s.name for s in slides]
+
+
+def test_folders_of_one_name_are_two_sources(tmp_path: Path) -> None:
+    """Each has another patient's a.svs."""
+    options: dict[str, object] = {"mpp_csv": (), "mpp": None, "classes": None, "complete": ("yes",)}
+    paths = tuple(tmp_path / place / "slides" for place in ("hA", "hB"))
+    for path, patient in zip(paths, "pq", strict=True):
+        folder = folder_of(path, "a.svs", table=f"slide,mpp,patient\na.svs,1,{patient}\n")
+        options["mpp_csv"] = (*options["mpp_csv"], folder.mpp_csv)  # type: ignore[misc]
+    folders = slide_folders(options | {"slides": paths, "truth": paths})
+    origins = slide_origins(listed_slides(folders, print))
+    assert origins.sources == ["hA/slides", "hB/slides"]
+    assert held_out(origins, frozenset({"q"})).tolist() == [False, True]
+    assert set(folds_of(origins, "source")) == {"without-hA_slides", "without-hB_slides"}
+    alone = slide_folders(options | {"slides": paths[:1], "truth": paths[:1], "mpp_csv": ()})
+    assert [folder.name for folder in alone] == ["slides"]
+
+
+def test_folders_of_crops_are_told_apart_too(tmp_path: Path) -> None:
+    for place in ("a/x/crops", "b/x/crops", "slides"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "1.png").touch()
+    crops = (tmp_path / "a/x/crops", tmp_path / "b/x/crops", tmp_path / "slides")
+    options = {"slides": (), "truth": (), "mpp_csv": (), "mpp": None, "classes": None, "val": ()}
+    config = set_config(options | {"crops": crops, "leave_out": ()}, 0.0)
+    names = [crop_origins(folder).sources for folder in config.crops]
+    assert names == [["a/x/crops"], ["b/x/crops"], ["slides"]]
 
 
 def test_a_slide_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
