@@ -44,7 +44,7 @@ def command(**options: Any) -> None:
     from gloinone.learning.device import use_available_threads
 
     use_available_threads(options["threads"])
-    parts, batch = patches_from(options, options["background"]), options["batch_size"]
+    parts, batch = patches_from(options, options["background"], any_label=True), options["batch_size"]
     config = PretrainConfig(
         **{name: options[name] for name in ("out", "init", "device", "licence", "backbone")},
         recipe=pretraining_recipe(

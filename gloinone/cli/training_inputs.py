@@ -46,11 +46,14 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
     )
 
 
-def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
-    """What is learned from crops, by the values of ``patch_options`` or those of them that there are."""
+def patches_from(options: Mapping[str, Any], background: float, any_label: bool = False) -> "PatchSet":
+    """What is learned from crops, by the values of ``patch_options`` or those of them that there are.
+
+    ``any_label``: nobody looks at the labels of crops.
+    """
     from gloinone.training.patch_set import patch_set
 
-    parts = patch_set(set_config(options, background), cache_of(options), click.echo)
+    parts = patch_set(set_config(options, background, any_label), cache_of(options), click.echo)
     held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))
     click.echo(f"held out: {', '.join(held_out) or 'nobody, so nothing is measured'}")
     return parts
@@ -62,7 +65,7 @@ def cache_of(options: Mapping[str, Any]) -> Path:
     return cache
 
 
-def set_config(options: Mapping[str, Any], background: float) -> "SetConfig":
+def set_config(options: Mapping[str, Any], background: float, any_label: bool = False) -> "SetConfig":
     """What to read and how to part it."""
     from gloinone.training.patch_set import CropFolder, SetConfig
 
@@ -73,7 +76,8 @@ def set_config(options: Mapping[str, Any], background: float) -> "SetConfig":
     return SetConfig(
         folders=slide_folders(options),
         crops=tuple(
-            CropFolder(*values) for values in zip(options["crops"], labels, masks, names, strict=True)
+            CropFolder(*values, any_label)
+            for values in zip(options["crops"], labels, masks, names, strict=True)
         ),
         leave_out=read_names(options["leave_out"]),
         validation=validation_names(options),

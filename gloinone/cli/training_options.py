@@ -83,7 +83,13 @@ background_option: Option = click.option(
 )
 _PATCHES: list[Option] = [
     crops_option,
-    click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
+    click.option(
+        "--labels",
+        type=_PATH,
+        multiple=True,
+        help="CSV of name, label and, if known, slide, patient and centre; one per --crops, or -. Each crop stands "
+        "there once, with a class as in --classes.",
+    ),
     click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
     click.option("--test", multiple=True, help="As --val, and not used for calibration or choice either."),
     click.option("--steps", type=int, help="Optimiser steps; default: --epochs."),

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.errors import AnnotationError
-from gloinone.labels import GLOMERULUS
+from gloinone.labels import CLASSES, GLOMERULUS, SCLEROSED
 from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN, Patches
 from gloinone.records import Pixels
 from gloinone.slide.crops import CONTEXT_UM
 
+LABELS = (*CLASSES, SCLEROSED, GLOMERULUS)
 RADII_UM = (55.0, 110.0)
 ROUND_SHARE = 0.72
 """Of a tight square that a glomerulus fills, where no mask says it; measured on 946 of them."""
@@ -38,14 +39,17 @@ class ListedCrop:
     """Centre, else the folder's name."""
 
 
-def listed_crops(crops: Path, labels: Path | None, source: str = "") -> list[ListedCrop]:
+def listed_crops(
+    crops: Path, labels: Path | None, source: str = "", any_label: bool = False
+) -> list[ListedCrop]:
     """Every picture of a folder, or of those its table lists, in order.
 
     ``labels``: CSV with the columns name and label, and if it has them slide, patient and centre; without it, all
-    are `glomerulus`. ``source``: where no centre is said; empty: the folder's name. Raises AnnotationError.
+    are `glomerulus`. ``source``: where no centre is said; empty: the folder's name. ``any_label``: as of
+    ``read_labels``. Raises AnnotationError.
     """
     source = source or crops.resolve().name
-    rows = read_labels(labels) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
+    rows = read_labels(labels, any_label) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
     rows = [row for row in rows if find_picture(crops, row["name"]) or labels]
     if not rows:
         raise AnnotationError(f"{crops}: no pictures; expected {', '.join(SUFFIXES)}")
@@ -63,13 +67,13 @@ def read_crop_folder(
     masks: Path | None,
     left_out: frozenset[str] = frozenset(),
     source: str = "",
+    any_label: bool = False,
 ) -> Patches:
     """The crops of a folder as patches, but for those of patients that are left out, which are not read.
 
-    ``labels`` and ``source`` as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises
-    AnnotationError.
+    The others as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises AnnotationError.
     """
-    listed = listed_crops(crops, labels, source)
+    listed = listed_crops(crops, labels, source, any_label)
     low, high = np.log(RADII_UM)
     # One for each, so that a crop's does not depend on which others are left out
     radii_um = np.exp(np.random.default_rng(0).uniform(low, high, len(listed)))
@@ -116,16 +120,35 @@ def place_tight(
     return patch, np.asarray(placed, np.uint8), radius
 
 
-def read_labels(path: Path) -> list[dict[str, str]]:
-    """Rows of the table, by column; columns name and label must be there."""
+def read_labels(path: Path, any_label: bool = False) -> list[dict[str, str]]:
+    """Rows of the table, by column; columns name and label must be there.
+
+    ``any_label``: they are not looked at. Raises AnnotationError with the line of a name or label that is missing, a
+    name that stands there twice, or a class that is not known.
+    """
+    rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [{k: v.strip() for k, v in row.items() if k and v} for row in csv.DictReader(stream)]
+            reader = csv.DictReader(stream)
+            for cells in reader:
+                row = {k: v.strip() for k, v in cells.items() if k and v}
+                where = f"{path}, line {reader.line_num}"
+                name = row.get("name", "")
+                if not name or not (row.get("label") or any_label):
+                    raise AnnotationError(f"{where}: every row needs a name and a label; columns: name,label")
+                if not any_label and row["label"] not in LABELS:
+                    known = ", ".join(LABELS)
+                    raise AnnotationError(
+                        f"{where}: {name} is of unknown class {row['label']!r}; known: {known}"
+                    )
+                if name in rows:
+                    raise AnnotationError(f"{where}: {name} is listed twice; keep the row that is right")
+                rows[name] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AnnotationError(f"{path}: cannot be read, {error}; give a CSV with name and label") from error
-    if not rows or any("name" not in row or "label" not in row for row in rows):
-        raise AnnotationError(f"{path}: every row needs a name and a label; columns: name,label")
-    return rows
+    if not rows:
+        raise AnnotationError(f"{path}: an empty table of crops; columns: name,label")
+    return list(rows.values())
 
 
 def find_picture(folder: Path, name: str) -> Path | None:

@@ -48,6 +48,8 @@ class CropFolder:
     masks: Path | None = None
     source: str = ""
     """Of crops whose centre is not said; empty: the folder's name."""
+    any_label: bool = False
+    """Nobody looks at the labels."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, froz
 
 def crop_origins(folder: CropFolder) -> Origins:
     """Where each crop comes from."""
-    crops = listed_crops(folder.crops, folder.labels, folder.source)
+    crops = listed_crops(folder.crops, folder.labels, folder.source, folder.any_label)
     return Origins([c.patient for c in crops], [c.slide for c in crops], [c.source for c in crops])
 
 
@@ -125,7 +127,8 @@ def _key(config: SetConfig, what: str, paths: Sequence[Path | None]) -> str:
 
 
 def _read_crops(folder: CropFolder, left_out: frozenset[str]) -> Patches:
-    return read_crop_folder(folder.crops, folder.labels, folder.masks, left_out, folder.source)
+    where = (folder.crops, folder.labels, folder.masks)
+    return read_crop_folder(*where, left_out, folder.source, folder.any_label)
 
 
 def _read_slides(slides: Sequence[TruthSlide], circles: Path | None, config: SetConfig) -> Patches:

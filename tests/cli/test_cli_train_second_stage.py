@@ -21,7 +21,7 @@ from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
 from gloinone.slide.tissue import tissue_overview
-from gloinone.training.crop_patches import place_tight, read_crop_folder
+from gloinone.training.crop_patches import place_tight, read_crop_folder, read_labels
 from gloinone.training.patch_set import read_circles
 from gloinone.training.slide_patches import (
     SlideOrigin,
@@ -130,6 +130,27 @@ def test_tight_crops_get_the_jobs_framing(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("name\na\n", "utf-8")
     with pytest.raises(AnnotationError, match="needs a name and a label"):
         read_crop_folder(tmp_path, tmp_path / "labels.csv", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        ("a,normal\nb,\n", "labels.csv, line 3: every row needs a name and a label"),
+        ("a,normal\n,sclerosed\n", "labels.csv, line 3: every row needs a name and a label"),
+        ("a,Sclerosed\n", "labels.csv, line 2: a is of unknown class 'Sclerosed'; known: normal,"),
+        ("a,normal\nb,normal\na,sclerosed\n", "labels.csv, line 4: a is listed twice"),
+        ("", "labels.csv: an empty table"),
+    ],
+)
+def test_labels_that_cannot_be_learned_from_are_refused(rows: str, word: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"name,label\n{rows}", "utf-8")
+    with pytest.raises(AnnotationError, match=word):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_labels_that_nobody_looks_at_may_be_any(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("name,label\na,whatever\nb,\n", "utf-8")
+    assert [row["name"] for row in read_labels(tmp_path / "labels.csv", any_label=True)] == ["a", "b"]
 
 
 def test_circles_of_a_run(tmp_path: Path) -> None:
