@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gloinone.cli.names import read_names
-from gloinone.cli.training_options import folds_option, slide_options, validation_names, with_options
+from gloinone.cli.training_options import (
+    COUNT,
+    EDGE,
+    POSITIVE,
+    folds_option,
+    multiple_of_32,
+    slide_options,
+    validation_names,
+    with_options,
+)
 from gloinone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,11 +45,13 @@ FROM_BACKBONE = (2400, 6e-4)
     type=float,
     help="Microns per pixel of the network, over 0.583; default: as --init, else 2.",
 )
-@click.option("--steps", type=int, help="Optimiser steps; default: 1200 from a whole detector, else 2400.")
+@click.option("--steps", type=COUNT, help="Optimiser steps; default: 1200 from a whole detector, else 2400.")
 @click.option(
-    "--rate", type=float, help="Highest learning rate; default: 3e-4 from a whole detector, else 6e-4."
+    "--rate", type=POSITIVE, help="Highest learning rate; default: 3e-4 from a whole detector, else 6e-4."
 )
-@click.option("--validate-every", default=600, show_default=True, help="Steps between validations.")
+@click.option(
+    "--validate-every", type=COUNT, default=600, show_default=True, help="Steps between validations."
+)
 @click.option(
     "--best-by",
     type=click.Choice(["ap50", "ap"]),
@@ -48,8 +59,15 @@ FROM_BACKBONE = (2400, 6e-4)
     show_default=True,
     help="Whose best is kept.",
 )
-@click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
-@click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
+@click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Tiles a step.")
+@click.option(
+    "--edge",
+    type=EDGE,
+    callback=multiple_of_32,
+    default=320,
+    show_default=True,
+    help="Edge of a training tile, px, a multiple of 32.",
+)
 @click.option(
     "--stains",
     type=click.Path(path_type=Path, exists=True, file_okay=False),

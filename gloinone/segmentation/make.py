@@ -46,6 +46,10 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(parts, config)
+    if config.recipe.batch < 2 and card.architecture.name != "unet":
+        raise UsageError(
+            f"--batch-size {config.recipe.batch}: {card.architecture.name} normalises a batch together; give 2 or more"
+        )
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     start(network, network.encoder, config.init, "segmenter")

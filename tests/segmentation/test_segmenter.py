@@ -172,6 +172,12 @@ def test_training_learns_discs_and_resumes_exactly(tmp_path: Path) -> None:
     assert a_task(discs(5)).identity != a_task(discs(8)).identity
 
 
+def test_one_crop_a_step_is_too_few_for_a_deeplab(tmp_path: Path) -> None:
+    config = MakeConfig(out=tmp_path, recipe=patch_recipe(1, batch=1), edge_px=64, encoder="resnet18")
+    with pytest.raises(UsageError, match="--batch-size 1: deeplabv3plus normalises a batch together"):
+        make_segmenter(PatchSet(discs(2), discs(0), discs(0)), config, print)
+
+
 def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
     recipe = patch_recipe(2, batch=2)
     config = MakeConfig(out=tmp_path / "tiny", recipe=recipe, edge_px=64, encoder="resnet18")
