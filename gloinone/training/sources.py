@@ -93,6 +93,10 @@ def listed_slides(folders: Sequence[SlideFolder], say: Say) -> list[ListedSlide]
         for number, (path, name) in enumerate((s.path, s.name) for s in found):
             said = resolution_for(name, table, folder.mpp)
             slides.append(ListedSlide(path, name, patient_of(name, table), folder, said, number))
+    without = set[str]().union(*(folder.unlabelled for folder in folders)) - {slide.name for slide in slides}
+    if without:
+        some = ", ".join(sorted(without)[:3])
+        say(f"--unlabelled: {len(without)} of its slides are not among those to read, such as {some}")
     return slides
 
 

@@ -166,7 +166,7 @@ def card_from_json(text: str, where: str) -> ModelCard:
     """Card of a card.json; ``where`` stands in the errors. Raises WeightsError for what is not understood."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{where}: not a model card, {error}; copy the model's folder again") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise WeightsError(

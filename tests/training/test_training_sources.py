@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gloinone.cli.training_inputs import set_config, slide_folders
@@ -74,6 +75,17 @@ def test_a_slide_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "s", "1/a.svs", table="slide,mpp\na.svs,0.25\n1/a.svs,0.5\n")
     with pytest.raises(UsageError, match=r"line 3: 1/a.svs is listed twice"):
         listed_slides([folder], print)
+
+
+def test_lists_of_unlabelled_glomeruli_of_other_slides_are_told(tmp_path: Path) -> None:
+    listed = dict.fromkeys(["a.svs", "b.svs", "z.svs", "y.svs", "x.svs", "w.svs"], np.zeros((1, 3)))
+    folders = [
+        folder_of(tmp_path / "s", "a.svs", unlabelled=listed),
+        folder_of(tmp_path / "t", "b.svs", unlabelled=listed),
+    ]
+    said: list[str] = []
+    listed_slides(folders, said.append)
+    assert said == ["--unlabelled: 4 of its slides are not among those to read, such as w.svs, x.svs, y.svs"]
 
 
 def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:

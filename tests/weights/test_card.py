@@ -96,5 +96,7 @@ def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
         card_from_json(json.dumps(data), "card.json")
     with pytest.raises(WeightsError, match="not a model card"):
         card_from_json("{", "card.json")
+    with pytest.raises(WeightsError, match="not a model card"):
+        card_from_json("[" * 100_000 + "]" * 100_000, "card.json")
     with pytest.raises(WeightsError, match="cannot be read"):
         read_card(tmp_path / "absent.json")
