@@ -46,7 +46,7 @@ from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, train
 from gloinone.training.cases import collect_cases
 from gloinone.training.reference_stains import reference_stains
-from gloinone.training.sources import truth_slides
+from gloinone.training.sources import listed_slides, truth_slides
 from gloinone.weights.starting import start
 
 LEFT_OUT = Path(__file__).parents[1] / "docs/weights/left-out.txt"
@@ -252,7 +252,7 @@ def say(line: str) -> None:
 def read_sides(options: argparse.Namespace) -> dict[str, Sequence[Case]]:
     """Cases by what they are for."""
     left_out = read_names((str(LEFT_OUT),))
-    slides = truth_slides(slide_folders(vars(options)), frozenset(), say)
+    slides = truth_slides(listed_slides(slide_folders(vars(options)), say), frozenset(), say)
     cache_mpp = SampleConfig().mpp / SampleConfig().max_scale  # as train detector's, whose cache this may be
     sides: dict[str, Sequence[Case]] = {}
     for side in (LEARN, DRAWN, *SCORED):

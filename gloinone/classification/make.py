@@ -64,7 +64,7 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
     if config.binary:
-        parts = PatchSet(*(two_classes(p) for p in (parts.train, parts.validation, parts.test)))
+        parts = parts.each(two_classes)
     card = start_card(parts, config)
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)
@@ -86,7 +86,7 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     rows = measure(logits, parts.validation, card, "validation patients (temperature fitted on them)")
     rows += measure(logits_of(classifier, parts.test), parts.test, card, "test patients")
     for row in rows:
-        say(f"{row.on}: {row.what} {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
+        say(f"{row.on}: {row.what} {row.told}, n {row.n}")
     known = fit_features(*(slide_features(classifier, part) for part in (parts.train, parts.validation)))
     card = replace(card, measured=tuple(rows), feature_limit=known.limit if known else None)
     card = save_model(config.out, trained.state_dict(), card)

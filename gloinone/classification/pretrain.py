@@ -90,7 +90,7 @@ def make_backbone(parts: PatchSet, config: PretrainConfig, say: Say) -> ModelCar
     assert isinstance(trained, SimSiam)
     card = save_model(config.out, trained.backbone.state_dict(), measured_card(card, trained, parts, device))
     for row in card.measured:
-        say(f"{row.on}: {row.what} {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
+        say(f"{row.on}: {row.what} {row.told}, n {row.n}")
     say(f"{config.out}: {card.identity}; start from it with --init {config.out}")
     return card
 
@@ -167,11 +167,10 @@ def measured_card(card: ModelCard, network: SimSiam, parts: PatchSet, device: to
     if len(held_out) < 2:
         return card
     hits, _ = retrieved(network.eval(), held_out, card.edge_px, device)
-    low, high = interval(lambda i: float(hits[i].mean()), held_out.groups)
+    known = interval(lambda i: float(hits[i].mean()), held_out.groups)
     what = f"nearest of {len(held_out)} views is of the same crop"
-    row = Measured(
-        what, "held-out patients, by which the step was chosen", len(hits), float(hits.mean()), low, high
-    )
+    on = "held-out patients, by which the step was chosen"
+    row = Measured.within(what, on, len(hits), float(hits.mean()), known)
     return replace(card, measured=(row,))
 
 

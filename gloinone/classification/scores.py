@@ -135,6 +135,6 @@ def measured_classes(
         value = score(own) if len(own) else float("nan")
         if not np.isfinite(value):
             continue
-        low, high = interval(lambda drawn, s=score, o=own: s(o[drawn]), [groups[i] for i in own])  # type: ignore[misc]
-        rows.append(Measured(measure.what, on, len(own), value, low, high))
+        known = interval(lambda drawn, s=score, o=own: s(o[drawn]), [groups[i] for i in own])  # type: ignore[misc]
+        rows.append(Measured.within(measure.what, on, len(own), value, known))
     return rows

@@ -24,9 +24,6 @@ def command(name: str, models: tuple[Path, ...], verbose: bool) -> None:
     for key, value in asdict(replace(card, measured=())).items():
         several = value if isinstance(value, tuple) and all(isinstance(v, str) for v in value) else (value,)
         rows += [(key, str(item)) for item in several if item not in (None, "", ())]
-    rows += [
-        ("measured", f"{m.what} {m.value:.3f} ({m.low:.3f} to {m.high:.3f}), n {m.n}, {m.on}")
-        for m in card.measured
-    ]
+    rows += [("measured", f"{m.what} {m.told}, n {m.n}, {m.on}") for m in card.measured]
     for key, text in rows:
         click.echo(f"{key:<18} {text}")

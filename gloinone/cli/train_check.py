@@ -32,7 +32,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         raise UsageError("nothing to check; give --slides and --truth")
     mends = []
     for folder in slide_folders(options):
-        rows = check_folder(folder)
+        rows = check_folder(folder, click.echo)
         for line in table(rows):
             click.echo(line)
         mends += [mend for row in rows for mend in row.mends]

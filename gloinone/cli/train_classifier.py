@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gloinone.cli.training_options import background_option, patch_options, with_options
+from gloinone.cli.training_options import EDGE, background_option, patch_options, with_options
 
 if TYPE_CHECKING:
     from gloinone.learning.patch_training import PatchSet
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     help="OUT of a run on these slides: its false circles are shown as non-glomerular; one per --slides, or -.",
 )
 @background_option
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=16,
+    show_default=True,
+    help="Crops a step; they are normalised together, so that one alone is too few.",
+)
+@click.option("--edge", type=EDGE, help="Edge of the network's input, px; default: as --init, else 192.")
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
 @click.option("--linear", is_flag=True, help="Train the last layer alone: how good the features are.")
 @click.option("--binary", is_flag=True, help="Normal against sclerosed alone; whatever else is left out.")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gloinone.cli.names import read_names
-from gloinone.cli.training_options import folds_option, slide_options, validation_names, with_options
+from gloinone.cli.training_options import (
+    COUNT,
+    EDGE,
+    POSITIVE,
+    folds_option,
+    multiple_of_32,
+    slide_options,
+    validation_names,
+    with_options,
+)
 from gloinone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,13 +41,17 @@ FROM_BACKBONE = (2400, 6e-4)
     "resnet34. Without --init, another network than the shipped one starts from random weights.",
 )
 @click.option(
-    "--network-mpp", type=float, help="Microns per pixel of the network; default: as --init, else 2."
+    "--network-mpp",
+    type=float,
+    help="Microns per pixel of the network, over 0.583; default: as --init, else 2.",
 )
-@click.option("--steps", type=int, help="Optimiser steps; default: 1200 from a whole detector, else 2400.")
+@click.option("--steps", type=COUNT, help="Optimiser steps; default: 1200 from a whole detector, else 2400.")
 @click.option(
-    "--rate", type=float, help="Highest learning rate; default: 3e-4 from a whole detector, else 6e-4."
+    "--rate", type=POSITIVE, help="Highest learning rate; default: 3e-4 from a whole detector, else 6e-4."
 )
-@click.option("--validate-every", default=600, show_default=True, help="Steps between validations.")
+@click.option(
+    "--validate-every", type=COUNT, default=600, show_default=True, help="Steps between validations."
+)
 @click.option(
     "--best-by",
     type=click.Choice(["ap50", "ap"]),
@@ -46,8 +59,15 @@ FROM_BACKBONE = (2400, 6e-4)
     show_default=True,
     help="Whose best is kept.",
 )
-@click.option("--batch-size", default=8, show_default=True, help="Tiles a step.")
-@click.option("--edge", default=320, show_default=True, help="Edge of a training tile, px.")
+@click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Tiles a step.")
+@click.option(
+    "--edge",
+    type=EDGE,
+    callback=multiple_of_32,
+    default=320,
+    show_default=True,
+    help="Edge of a training tile, px, a multiple of 32.",
+)
 @click.option(
     "--stains",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -60,10 +80,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     From a whole detector it starts by looking for its own false circles on these slides, and learns from them.
     """
     from gloinone.cli.training_inputs import cache_of, slide_folders
+    from gloinone.detection.make import check_network_mpp
     from gloinone.detection.samples import SampleConfig
     from gloinone.learning.device import use_available_threads
+    from gloinone.learning.holdout import left_out_patients
     from gloinone.training.cases import collect_cases
-    from gloinone.training.sources import truth_slides
+    from gloinone.training.sources import listed_slides, slide_origins, truth_slides
     from gloinone.weights.starting import starting_card
 
     use_available_threads(options["threads"])
@@ -74,19 +96,26 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         options["init"] = "none"
         click.echo(f"{options['arch']}: the shipped detector is another network; starts from random weights")
     model = starting_card(options["init"], "detector")
-    mpp = options["network_mpp"] or (model.mpp if model else None) or SampleConfig().mpp
+    mpp = options["network_mpp"]
+    if mpp is None:
+        mpp = (model.mpp if model else None) or SampleConfig().mpp
+    check_network_mpp(mpp)
     sample = SampleConfig(mpp=mpp, edge_px=options["edge"])
     steps, rate = FROM_DETECTOR if model else FROM_BACKBONE
     options["steps"], options["rate"] = options["steps"] or steps, options["rate"] or rate
-    slides = truth_slides(slide_folders(options), read_names(options["leave_out"]), click.echo)
+    listed = listed_slides(slide_folders(options), click.echo)
+    left_out = left_out_patients(slide_origins(listed), read_names(options["leave_out"]))
+    slides = truth_slides(listed, left_out, click.echo)
+    if not slides:
+        raise UsageError("--leave-out leaves nothing to train on; name fewer patients")
     cases = collect_cases(slides, cache_of(options), mpp / sample.max_scale, click.echo)
-    if options["folds"]:
-        _cross_validate(options, cases, sample)
-    else:
-        _make(options, cases, sample)
+    train = _cross_validate if options["folds"] else _make
+    train(options, cases, sample, left_out)
 
 
-def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+def _cross_validate(
+    options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig", left_out: frozenset[str]
+) -> None:
     from gloinone.cli.training_folds import cross_validated
     from gloinone.detection.answers import circle_answers, measures_of
     from gloinone.detection.cases import case_identity, case_origins, part_cases
@@ -96,15 +125,17 @@ def _cross_validate(options: Mapping[str, Any], cases: "Sequence[Case]", sample:
 
     def learn(patients: frozenset[str], folder: Path) -> "Answers":
         rest, test = part_cases(cases, out_of(origins, patients, "--folds"))
-        left_out = (*options["leave_out"], *sorted(patients))  # for the card
-        _make({**options, "out": folder, "leave_out": left_out}, rest, sample)
+        _make({**options, "out": folder}, rest, sample, left_out | patients)
         return circle_answers(folder, test, options["device"])
 
     identity = " ".join(case_identity(case) for case in cases)
     cross_validated(options, (origins, identity), learn, measures_of)
 
 
-def _make(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig") -> None:
+def _make(
+    options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig", left_out: frozenset[str]
+) -> None:
+    """``left_out``: patients of whom ``cases`` has nothing."""
     from gloinone.detection.cases import split_cases
     from gloinone.detection.make import MakeConfig, make_detector
     from gloinone.detection.train import detector_recipe
@@ -128,7 +159,7 @@ def _make(options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleCo
         sample=sample,
         best_by=options["best_by"],
         references=reference_stains(options["stains"]) if options["stains"] else (),
-        left_out=read_names(options["leave_out"]),
+        left_out=left_out,
     )
     make_detector(learn, judge, config, click.echo)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gloinone.cli.training_options import patch_options, with_options
+from gloinone.cli.training_options import COUNT, EDGE, multiple_of_32, patch_options, with_options
 
 if TYPE_CHECKING:
     from gloinone.learning.patch_training import PatchSet
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     "--complete yes --val patient-07 --out models/mine",
 )
 @with_options(patch_options("segmenter"))
+@click.option(
+    "--batch-size",
+    type=COUNT,
+    default=16,
+    show_default=True,
+    help="Crops a step; two at least, but for unet.",
+)
+@click.option(
+    "--edge",
+    type=EDGE,
+    callback=multiple_of_32,
+    help="Edge of the network's input, px, a multiple of 32; default: as --init, else 192.",
+)
 @click.option(
     "--arch",
     type=click.Choice(["deeplabv3", "deeplabv3plus", "unet"]),

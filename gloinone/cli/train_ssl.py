@@ -6,6 +6,9 @@ from typing import Any
 import click
 
 from gloinone.cli.training_options import (
+    COUNT,
+    EDGE,
+    POSITIVE,
     background_option,
     crops_option,
     slide_options,
@@ -26,12 +29,18 @@ from gloinone.cli.training_options import (
     help="CSV of name, label (not looked at) and slide, patient or centre; one per --crops, or -.",
 )
 @click.option("--backbone", help="resnet18, resnet34 or resnet50; default: as --init, else resnet34.")
-@click.option("--steps", type=int, help="Optimiser steps; default: --epochs.")
-@click.option("--epochs", type=float, default=100.0, show_default=True, help="Passes over the crops.")
-@click.option("--batch-size", default=64, show_default=True, help="Crops a step; each is shown in two views.")
-@click.option("--edge", default=224, show_default=True, help="Edge of the network's input, px.")
-@click.option("--rate", type=float, help="Highest learning rate; default: 0.05 for a batch of 256.")
-@click.option("--validate-every", type=int, help="Steps between validations; default: a quarter of all.")
+@click.option("--steps", type=COUNT, help="Optimiser steps; default: --epochs.")
+@click.option("--epochs", type=POSITIVE, default=100.0, show_default=True, help="Passes over the crops.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    help="Crops a step; each is shown in two views.",
+)
+@click.option("--edge", type=EDGE, default=224, show_default=True, help="Edge of the network's input, px.")
+@click.option("--rate", type=POSITIVE, help="Highest learning rate; default: 0.05 for a batch of 256.")
+@click.option("--validate-every", type=COUNT, help="Steps between validations; default: a quarter of all.")
 def command(**options: Any) -> None:
     """Train a backbone by SimSiam on crops without labels; goes on where an earlier call was stopped.
 
@@ -44,7 +53,7 @@ def command(**options: Any) -> None:
     from gloinone.learning.device import use_available_threads
 
     use_available_threads(options["threads"])
-    parts, batch = patches_from(options, options["background"]), options["batch_size"]
+    parts, batch = patches_from(options, options["background"], any_label=True), options["batch_size"]
     config = PretrainConfig(
         **{name: options[name] for name in ("out", "init", "device", "licence", "backbone")},
         recipe=pretraining_recipe(

@@ -11,7 +11,7 @@ from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.cli.names import read_names
 from gloinone.cli.training_options import complete_for_each, one_for_each, steps_of, validation_names
 from gloinone.errors import UsageError
-from gloinone.training.sources import SlideFolder
+from gloinone.training.sources import SlideFolder, source_names
 from gloinone.weights.card import Task
 
 if TYPE_CHECKING:
@@ -30,19 +30,30 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
     classes = read_class_names(options["classes"]) if options["classes"] else ClassNames()
     complete = complete_for_each(slides, options.get("complete", ()))
     unlabelled = read_unlabelled(options["unlabelled"]) if options.get("unlabelled") else {}
+    names = source_names([*slides, *options.get("crops", ())])
     return tuple(
         SlideFolder(
-            slides[i], options["truth"][i], tables[i], options["mpp"], classes, complete[i], unlabelled
+            slides[i],
+            options["truth"][i],
+            tables[i],
+            options["mpp"],
+            classes,
+            complete[i],
+            unlabelled,
+            names[i],
         )
         for i in range(len(slides))
     )
 
 
-def patches_from(options: Mapping[str, Any], background: float) -> "PatchSet":
-    """What is learned from crops, by the values of ``patch_options`` or those of them that there are."""
+def patches_from(options: Mapping[str, Any], background: float, any_label: bool = False) -> "PatchSet":
+    """What is learned from crops, by the values of ``patch_options`` or those of them that there are.
+
+    ``any_label``: nobody looks at the labels of crops.
+    """
     from gloinone.training.patch_set import patch_set
 
-    parts = patch_set(set_config(options, background), cache_of(options), click.echo)
+    parts = patch_set(set_config(options, background, any_label), cache_of(options), click.echo)
     held_out = sorted(set(parts.validation.groups) | set(parts.test.groups))
     click.echo(f"held out: {', '.join(held_out) or 'nobody, so nothing is measured'}")
     return parts
@@ -54,16 +65,20 @@ def cache_of(options: Mapping[str, Any]) -> Path:
     return cache
 
 
-def set_config(options: Mapping[str, Any], background: float) -> "SetConfig":
+def set_config(options: Mapping[str, Any], background: float, any_label: bool = False) -> "SetConfig":
     """What to read and how to part it."""
     from gloinone.training.patch_set import CropFolder, SetConfig
 
     labels = one_for_each(options["crops"], options.get("labels", ()), "--labels", "--crops")
     masks = one_for_each(options["crops"], options.get("masks", ()), "--masks", "--crops")
+    names = source_names([*options["slides"], *options["crops"]])[len(options["slides"]) :]
     runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
     return SetConfig(
         folders=slide_folders(options),
-        crops=tuple(CropFolder(*values) for values in zip(options["crops"], labels, masks, strict=True)),
+        crops=tuple(
+            CropFolder(*values, any_label)
+            for values in zip(options["crops"], labels, masks, names, strict=True)
+        ),
         leave_out=read_names(options["leave_out"]),
         validation=validation_names(options),
         test=read_names(options.get("test", ())),

@@ -13,6 +13,11 @@ _AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
 _HERE = click.Path(path_type=Path, exists=True)
 _PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+EDGE_STEP = 32
+"""Px by which the input of a detector or segmenter may grow: their maps are halved five times and joined again."""
+EDGE = click.IntRange(min=EDGE_STEP)
 
 TRUTH_OPTIONS: list[Option] = [
     click.option("--slides", type=_HERE, multiple=True, help="Folder of slides; may repeat."),
@@ -56,11 +61,17 @@ _KNOWLEDGE: list[Option] = [
         help="Slide or patient, or a .txt with one a line: scored, never trained on, all slides of the patient. "
         "Default: a fifth of the patients; none: nobody.",
     ),
-    click.option("--leave-out", multiple=True, help="Likewise: neither trained on nor looked at."),
+    click.option(
+        "--leave-out",
+        multiple=True,
+        help="Likewise a slide or patient, all slides and crops of the patient: not even read.",
+    ),
 ]
 _RUN: list[Option] = [
-    click.option("--seed", default=0, show_default=True, help="Of everything random."),
-    click.option("--threads", type=int, help="Cores to use; default: those this process may use."),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+    ),
+    click.option("--threads", type=COUNT, help="Cores to use; default: those this process may use."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option(
         "--licence",
@@ -79,15 +90,21 @@ background_option: Option = click.option(
 )
 _PATCHES: list[Option] = [
     crops_option,
-    click.option("--labels", type=_PATH, multiple=True, help="CSV of name, label; one per --crops, or -."),
+    click.option(
+        "--labels",
+        type=_PATH,
+        multiple=True,
+        help="CSV of name, label and, if known, slide, patient and centre; one per --crops, or -. Each crop stands "
+        "there once, with a class as in --classes.",
+    ),
     click.option("--masks", type=_PATH, multiple=True, help="Folder of PNG masks; one per --crops, or -."),
     click.option("--test", multiple=True, help="As --val, and not used for calibration or choice either."),
-    click.option("--steps", type=int, help="Optimiser steps; default: --epochs."),
-    click.option("--epochs", type=float, default=8.0, show_default=True, help="Passes over the crops."),
-    click.option("--batch-size", default=16, show_default=True, help="Crops a step."),
-    click.option("--edge", type=int, help="Edge of the network's input, px; default: as --init, else 192."),
-    click.option("--rate", default=3e-4, show_default=True, help="Highest learning rate."),
-    click.option("--validate-every", type=int, help="Steps between validations; default: a quarter of all."),
+    click.option("--steps", type=COUNT, help="Optimiser steps; default: --epochs."),
+    click.option("--epochs", type=POSITIVE, default=8.0, show_default=True, help="Passes over the crops."),
+    click.option("--rate", type=POSITIVE, default=3e-4, show_default=True, help="Highest learning rate."),
+    click.option(
+        "--validate-every", type=COUNT, help="Steps between validations; default: a quarter of all."
+    ),
 ]
 
 
@@ -97,6 +114,14 @@ folds_option: Option = click.option(
     help="Cross-validate instead: as many folds, each patient left out once, or each source (folder of slides, centre "
     "of crops) left out once. Every fold is trained in its own folder of OUT; a table of their scores is written.",
 )
+
+
+def multiple_of_32(context: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    """Callback of an option: the value, or UsageError with the next one that will do."""
+    if value is not None and value % EDGE_STEP:
+        following = (value // EDGE_STEP + 1) * EDGE_STEP
+        raise UsageError(f"{parameter.opts[0]} {value}: give a multiple of {EDGE_STEP}, such as {following}")
+    return value
 
 
 def init_option(model: str) -> Option:

@@ -1,7 +1,8 @@
 """From cached slides to a detector that can be shipped: train, choose the threshold, measure, write the card."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import numpy as np
 import torch
@@ -24,12 +25,19 @@ from gloinone.detection.predict import Detector
 from gloinone.detection.samples import SampleConfig
 from gloinone.detection.train import DetectorData, detector_task
 from gloinone.detection.validate import floor_of, judged, predict_case, score
+from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
-from gloinone.learning.comparison import Compared, compare, tell_comparison
+from gloinone.learning.bootstrap import interval
+from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
 from gloinone.learning.device import pick_device
 from gloinone.learning.stains import Basis
 from gloinone.learning.training import MakeOptions, train
-from gloinone.metrics import CircleImage, average_precision, mean_average_precision
+from gloinone.metrics import (
+    WSI_IOUS,
+    CircleImage,
+    at_threshold,
+    rank_circles,
+)
 from gloinone.weights.card import Measured, ModelCard
 from gloinone.weights.starting import backbone_name, shipped_model, start, starting_card
 from gloinone.weights.store import save_model
@@ -39,6 +47,7 @@ TILE_PX = 768
 MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
+AP_IOUS: dict[str, Sequence[float]] = {"AP50": (0.5,), "AP .50:.90": tuple(float(iou) for iou in WSI_IOUS)}
 MINED = "false-circles.json"
 Say = Callable[[str], None]
 
@@ -54,7 +63,7 @@ class MakeConfig(MakeOptions):
     references: tuple[Basis, ...] = ()
     """Stains that some tiles are shown in, beside those of the slides."""
     left_out: frozenset[str] = frozenset()
-    """Slides and patients that were not even read: for the card."""
+    """Patients of whom nothing was learned or judged: for the card."""
 
 
 def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConfig, say: Say) -> ModelCard:
@@ -80,13 +89,23 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     )
     assert isinstance(trained, CircleNetwork)
     images = [predict_case(case, Detector(trained, data.detect, device)) for case in judge]
-    card = judged_card(card, images, config, data.recall_at)
+    card = judged_card(card, images, [case.patient for case in judge], config, data.recall_at)
     for row in card.measured:
-        say(f"{row.on}: {row.what} {row.value:.3f}")
+        say(f"{row.on}: {row.what} {row.told}")
     card = save_model(config.out, trained.state_dict(), card)
     say(f"{config.out}: {card.identity}, threshold {card.threshold:.2f}, floor {card.floor:.2f}")
     tell_comparison(against_shipped(judge, images, card, device), config.out, say)
     return card
+
+
+def check_network_mpp(mpp: float) -> None:
+    """Raises UsageError where a tile of that resolution would be nothing but margins."""
+    least = 2 * MARGIN_UM / TILE_PX
+    if not (mpp > least and isfinite(mpp)):
+        raise UsageError(
+            f"--network-mpp {mpp:g}: give more than {least:.3f} um/px; a tile of {TILE_PX} px needs margins of "
+            f"{MARGIN_UM:g} um on every side"
+        )
 
 
 def recall_at(judge: Sequence[Case], card: ModelCard) -> float | None:
@@ -134,23 +153,58 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
 
 
 def judged_card(
-    card: ModelCard, images: Sequence[CircleImage], config: MakeConfig, recall_at: float | None
+    card: ModelCard,
+    images: Sequence[CircleImage],
+    patients: Sequence[str],
+    config: MakeConfig,
+    recall_at: float | None,
 ) -> ModelCard:
-    """The card with threshold, floor and scores from the held-out slides, as far as their truth can tell."""
+    """The card with threshold, floor and scores from the held-out slides, as far as their truth can tell.
+
+    ``patients``: of each image.
+    """
     scores = score(images, recall_at)
     n = sum(len(image.truth) for image in images)
     if recall_at is None and n:
         on = "validation slides, on which the threshold was chosen"
-        values = (("AP50", scores.ap50), ("AP .50:.90", scores.ap))
-        measured = tuple(Measured(what, on, n, value, value, value) for what, value in values)
+        values = zip(AP_IOUS.items(), (scores.ap50, scores.ap), strict=True)
+        measured = tuple(
+            Measured.within(what, on, n, value, interval(ap_of_draws(images, ious), patients))
+            for (what, ious), value in values
+        )
         return replace(card, threshold=scores.best_score, floor=floor_of(images), measured=measured)
     model = starting_card(config.init, "detector")
     card = replace(card, floor=(model.floor if model else None) or START_FLOOR)
     if not n:
         return card
     on = "validation slides, whose truth is not complete: precision is not known"
-    recall = Measured(f"recall at {recall_at:.2f}", on, n, scores.recall, scores.recall, scores.recall)
+    assert recall_at is not None
+    known = interval(recall_of_draws(images, recall_at), patients)
+    recall = Measured.within(f"recall at {recall_at:.2f}", on, n, scores.recall, known)
     return replace(card, measured=(recall,))
+
+
+def recall_of_draws(images: Sequence[CircleImage], min_score: float) -> Score:
+    """Recall at a score, of drawn image numbers; nan where they have no glomerulus."""
+    counts = [at_threshold([image], min_score) for image in images]
+    found, total = np.array([(c.found, c.found + c.missed) for c in counts]).T
+
+    def recall(drawn: NDArray[np.intp]) -> float:
+        among = total[drawn].sum()
+        return float(found[drawn].sum() / among) if among else float("nan")
+
+    return recall
+
+
+def ap_of_draws(images: Sequence[CircleImage], min_ious: Iterable[float]) -> Score:
+    """Mean AP over IoU thresholds of drawn image numbers; each image is matched once, however often it is drawn."""
+    rankings = [rank_circles(images, float(iou)) for iou in min_ious]
+
+    def mean(drawn: NDArray[np.intp]) -> float:
+        times = np.bincount(drawn, minlength=len(images))
+        return float(np.mean([ranking.average_precision(times) for ranking in rankings]))
+
+    return mean
 
 
 def against_shipped(
@@ -165,23 +219,15 @@ def against_shipped(
     theirs.config = replace(theirs.config, floor=START_FLOOR)
     shipped = [predict_case(case, theirs) for case in judge]
     patients = [case.patient for case in judge]
-    scores: dict[str, Callable[[list[CircleImage]], float]]
-    if recall_at(judge, card) is not None:
-        at = card.threshold
-        scores = {f"recall at {at:.2f}, held-out slides": lambda images: score(images, at).recall}
+    scores: dict[str, Callable[[Sequence[CircleImage]], Score]]
+    if (at := recall_at(judge, card)) is not None:
+        scores = {f"recall at {at:.2f}, held-out slides": lambda images: recall_of_draws(images, at)}
     else:
         scores = {
-            "AP50, held-out slides": average_precision,
-            "AP .50:.90, held-out slides": mean_average_precision,
+            f"{what}, held-out slides": lambda images, ious=ious: ap_of_draws(images, ious)  # type: ignore[misc]
+            for what, ious in AP_IOUS.items()
         }
     rows = []
     for what, measure in scores.items():
-        before, after = (_over(images, measure) for images in (shipped, retrained))
-        rows += compare(what, patients, before, after)
+        rows += compare(what, patients, measure(shipped), measure(retrained))
     return rows
-
-
-def _over(
-    images: Sequence[CircleImage], measure: Callable[[list[CircleImage]], float]
-) -> Callable[[NDArray[np.intp]], float]:
-    return lambda items: measure([images[i] for i in items])

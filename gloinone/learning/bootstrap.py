@@ -29,9 +29,12 @@ def interval(
 ) -> tuple[float, float]:
     """95 % percentile interval of ``score`` of item numbers, over draws of groups with replacement.
 
-    Draws whose score is nan (one class only, say) do not count; (nan, nan) if none is left.
+    Draws whose score is nan (one class only, say) do not count; (nan, nan) if none is left, and of a single group,
+    whose draws are all the same.
     """
     names = sorted(set(groups))
+    if len(names) < 2:
+        return float("nan"), float("nan")
     members = [np.flatnonzero([group == name for group in groups]) for name in names]
     rng = np.random.default_rng(seed)
     values = []

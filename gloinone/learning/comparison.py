@@ -29,7 +29,7 @@ class Compared:
     shipped: float
     retrained: float
     low: float
-    """95 % interval of retrained minus shipped, over patients."""
+    """95 % interval of retrained minus shipped, over patients; nan of one patient."""
     high: float
 
     @property
@@ -41,9 +41,10 @@ class Compared:
 
     def __str__(self) -> str:
         few = f" (fewer than {MIN_PATIENTS} patients)" if self.patients < MIN_PATIENTS else ""
+        known = f" ({self.low:+.3f} to {self.high:+.3f})" if np.isfinite([self.low, self.high]).all() else ""
         return (
             f"{self.what}: shipped {self.shipped:.3f}, retrained {self.retrained:.3f}, difference "
-            f"{self.retrained - self.shipped:+.3f} ({self.low:+.3f} to {self.high:+.3f}): {self.verdict}{few}"
+            f"{self.retrained - self.shipped:+.3f}{known}: {self.verdict}{few}"
         )
 
 
@@ -58,7 +59,7 @@ def compare(what: str, groups: Sequence[str], shipped: Score, retrained: Score) 
 
 
 def tell_comparison(rows: Sequence[Compared], folder: Path, say: Callable[[str], None]) -> None:
-    """Every row in words, and all of them in comparison.csv."""
+    """Every row in words, and all of them in comparison.csv, where what is not known stays empty."""
     columns = ("what", "n", "patients", "shipped", "retrained", "difference", "low", "high", "verdict")
     with written_whole(folder / COMPARISON) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -66,4 +67,5 @@ def tell_comparison(rows: Sequence[Compared], folder: Path, say: Callable[[str],
         for row in rows:
             say(str(row))
             numbers = (row.shipped, row.retrained, row.retrained - row.shipped, row.low, row.high)
-            writer.writerow([row.what, row.n, row.patients, *(f"{v:.4f}" for v in numbers), row.verdict])
+            cells = ("" if np.isnan(v) else f"{v:.4f}" for v in numbers)
+            writer.writerow([row.what, row.n, row.patients, *cells, row.verdict])

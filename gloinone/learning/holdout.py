@@ -32,19 +32,44 @@ def held_out(origins: Origins, named: frozenset[str] | None, option: str = "--va
     ``named`` None: a fifth of the patients. Raises UsageError for names that do not exist, where nothing is left,
     and where a slide, or a copy of one, is on both sides.
     """
+    chosen = a_fifth(origins.patients) if named is None else patients_named(origins, named - {NOBODY}, option)
+    return out_of(origins, chosen, option)
+
+
+def left_out_patients(origins: Origins, named: frozenset[str]) -> frozenset[str]:
+    """The patients of --leave-out, of whom only the names are known: nothing of theirs is to be read.
+
+    Raises UsageError for names that do not exist, and where a slide is on both sides.
+    """
+    chosen = patients_named(origins, named, "--leave-out")
+    _refuse_leaks(
+        origins, np.array([patient in chosen for patient in origins.patients], np.bool_), "--leave-out"
+    )
+    return frozenset(chosen)
+
+
+def patients_named(origins: Origins, wanted: AbstractSet[str], option: str) -> set[str]:
+    """The patients that are named, themselves or by one of their slides, with or without its suffix.
+
+    Raises UsageError for names that nothing has.
+    """
     names = [
         {patient, slide, Path(slide).stem}
         for patient, slide in zip(origins.patients, origins.slides, strict=True)
     ]
-    if named is None:
-        chosen = a_fifth(origins.patients)
-    else:
-        wanted = named - {NOBODY}
-        if unknown := sorted(wanted - set[str]().union(*names)):
-            known = ", ".join(sorted(set(origins.patients))[:20])
-            raise UsageError(f"{option}: no slide or patient named {', '.join(unknown)}; patients: {known}")
-        chosen = {p for p, own in zip(origins.patients, names, strict=True) if wanted & own}
-    return out_of(origins, chosen, option)
+    if unknown := sorted(wanted - set[str]().union(*names)):
+        known = ", ".join(sorted(set(origins.patients))[:20])
+        raise UsageError(f"{option}: no slide or patient named {', '.join(unknown)}; patients: {known}")
+    return {p for p, own in zip(origins.patients, names, strict=True) if wanted & own}
+
+
+def join_origins(parts: Sequence[Origins]) -> Origins:
+    """All of them, in order, without what they show."""
+    return Origins(
+        [patient for part in parts for patient in part.patients],
+        [slide for part in parts for slide in part.slides],
+        [source for part in parts for source in part.sources],
+    )
 
 
 def out_of(origins: Origins, chosen: AbstractSet[str], option: str) -> NDArray[np.bool_]:

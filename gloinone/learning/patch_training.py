@@ -1,8 +1,8 @@
 """What the trainings of classifier and segmenter share: crops cut from patches, the recipe, how results are told."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,19 @@ class PatchSet:
     """Calibrates, and chooses the best weights."""
     test: Patches
     """Is scored and nothing else."""
+    left_out: frozenset[str] = frozenset()
+    """Patients of whom nothing was even read."""
 
     @property
     def split(self) -> str:
         """For the card."""
-        names = [", ".join(sorted(set(p.groups))) or "none" for p in (self.validation, self.test)]
-        return f"validation: {names[0]}; test, never trained on: {names[1]}"
+        parts = (self.validation.groups, self.test.groups, self.left_out)
+        names = [", ".join(sorted(set(part))) or "none" for part in parts]
+        return f"validation: {names[0]}; test, never trained on: {names[1]}; left out: {names[2]}"
+
+    def each(self, kept: Callable[[Patches], Patches]) -> "PatchSet":
+        """The same of what is kept of each part."""
+        return replace(self, train=kept(self.train), validation=kept(self.validation), test=kept(self.test))
 
     @property
     def held_out(self) -> tuple[Patches, str]:

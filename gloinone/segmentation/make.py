@@ -42,10 +42,14 @@ class MakeConfig(MakeOptions):
 def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
     device = pick_device(config.device)
-    parts = PatchSet(*(outlined(patches) for patches in (parts.train, parts.validation, parts.test)))
+    parts = parts.each(outlined)
     if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(parts, config)
+    if config.recipe.batch < 2 and card.architecture.name != "unet":
+        raise UsageError(
+            f"--batch-size {config.recipe.batch}: {card.architecture.name} normalises a batch together; give 2 or more"
+        )
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     start(network, network.encoder, config.init, "segmenter")
@@ -61,7 +65,7 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
         if len(patches):
             rows += measured_dice(dice_of_patches(segmenter, patches), patches, on)
     for row in rows:
-        say(f"{row.on}: Dice {row.value:.3f} ({row.low:.3f} to {row.high:.3f}), n {row.n}")
+        say(f"{row.on}: Dice {row.told}, n {row.n}")
     card = save_model(config.out, trained.state_dict(), replace(card, measured=tuple(rows)))
     tell_comparison(against_shipped(segmenter, parts, device), config.out, say)
     return card

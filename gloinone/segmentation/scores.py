@@ -49,6 +49,7 @@ def measured_dice(values: NDArray[np.float64], patches: Patches, on: str) -> lis
     rows = []
     for where, own in by_source(patches, on):
         mine = values[own]
-        low, high = interval(lambda i, v=mine: float(v[i].mean()), [patches.groups[i] for i in own])  # type: ignore[misc]
-        rows.append(Measured("mean Dice per glomerulus", where, len(own), float(mine.mean()), low, high))
+        known = interval(lambda i, v=mine: float(v[i].mean()), [patches.groups[i] for i in own])  # type: ignore[misc]
+        what = "mean Dice per glomerulus"
+        rows.append(Measured.within(what, where, len(own), float(mine.mean()), known))
     return rows

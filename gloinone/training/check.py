@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from gloinone.annotations.class_names import UNNAMED
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.truth import Truth, find_truth, read_regions, read_truth, shared_stems
-from gloinone.errors import AnnotationError, ResolutionError, SlideError, UsageError
+from gloinone.errors import AnnotationError, ResolutionError, SlideError
 from gloinone.records import Overview, SlideInfo
-from gloinone.slide.discover import find_slides
 from gloinone.slide.reader import open_slide
-from gloinone.slide.resolution import read_mpp_csv, resolution_for
+from gloinone.slide.resolution import resolution_for
 from gloinone.slide.tissue import tissue_overview
-from gloinone.training.sources import SlideFolder
+from gloinone.training.sources import Say, SlideFolder, found_slides
 
 DIAMETERS_UM = (60.0, 400.0)
 """Between which the median glomerulus of any human kidney lies."""
@@ -43,12 +42,9 @@ class Checked:
     """What is wrong and what to do, a sentence each."""
 
 
-def check_folder(folder: SlideFolder) -> list[Checked]:
-    """Every slide of a folder, and every truth file that belongs to none; raises UsageError without slides."""
-    table = read_mpp_csv(folder.mpp_csv) if folder.mpp_csv else None
-    found = find_slides(folder.slides, None).slides
-    if not found:
-        raise UsageError(f"{folder.slides}: no slides in it")
+def check_folder(folder: SlideFolder, say: Say) -> list[Checked]:
+    """Every slide of a folder; raises UsageError without slides, and says which rows of the table belong to none."""
+    found, table = found_slides(folder, say)
     shared = shared_stems(slide.name for slide in found)
     rows = []
     for slide_path in found:

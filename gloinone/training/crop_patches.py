@@ -5,6 +5,7 @@ size is lost, so each is given one drawn at random.
 """
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,45 +13,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.errors import AnnotationError
-from gloinone.labels import GLOMERULUS
+from gloinone.labels import CLASSES, GLOMERULUS, SCLEROSED
 from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN, Patches
 from gloinone.records import Pixels
 from gloinone.slide.crops import CONTEXT_UM
 
+LABELS = (*CLASSES, SCLEROSED, GLOMERULUS)
 RADII_UM = (55.0, 110.0)
 ROUND_SHARE = 0.72
 """Of a tight square that a glomerulus fills, where no mask says it; measured on 946 of them."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
-def read_crop_folder(crops: Path, labels: Path | None, masks: Path | None) -> Patches:
-    """Every picture of a folder (or of those its table lists) as a patch.
+@dataclass(frozen=True)
+class ListedCrop:
+    """One crop by its name, its picture not yet read."""
 
-    ``labels``: CSV with the columns name and label, and if it has them slide and centre; without it, all are
-    `glomerulus`. ``masks``: folder of PNG of the same names. Raises AnnotationError.
+    name: str
+    label: str
+    slide: str
+    """Its own name where the table does not say."""
+    patient: str
+    """Likewise the slide's."""
+    source: str
+    """Centre, else the folder's name."""
+
+
+def listed_crops(
+    crops: Path, labels: Path | None, source: str = "", any_label: bool = False
+) -> list[ListedCrop]:
+    """Every picture of a folder, or of those its table lists, in order.
+
+    ``labels``: CSV with the columns name and label, and if it has them slide, patient and centre; without it, all
+    are `glomerulus`. ``source``: where no centre is said; empty: the folder's name. ``any_label``: as of
+    ``read_labels``. Raises AnnotationError.
     """
-    rows = read_labels(labels) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
+    source = source or crops.resolve().name
+    rows = read_labels(labels, any_label) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
     rows = [row for row in rows if find_picture(crops, row["name"]) or labels]
     if not rows:
         raise AnnotationError(f"{crops}: no pictures; expected {', '.join(SUFFIXES)}")
-    rng = np.random.default_rng(0)
+    listed = []
+    for row in rows:
+        slide = row.get("slide") or row["name"]
+        patient, centre = row.get("patient") or slide, row.get("centre") or source
+        listed.append(ListedCrop(row["name"], row.get("label") or GLOMERULUS, slide, patient, centre))
+    return listed
+
+
+def read_crop_folder(
+    crops: Path,
+    labels: Path | None,
+    masks: Path | None,
+    left_out: frozenset[str] = frozenset(),
+    source: str = "",
+    any_label: bool = False,
+) -> Patches:
+    """The crops of a folder as patches, but for those of patients that are left out, which are not read.
+
+    The others as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises AnnotationError.
+    """
+    listed = listed_crops(crops, labels, source, any_label)
+    low, high = np.log(RADII_UM)
+    # One for each, so that a crop's does not depend on which others are left out
+    radii_um = np.exp(np.random.default_rng(0).uniform(low, high, len(listed)))
+    kept = [i for i, crop in enumerate(listed) if crop.patient not in left_out]
+    rows = [listed[i] for i in kept]
     pixels = np.empty((len(rows), PATCH_PX, PATCH_PX, 3), np.uint8)
     patch_masks = np.empty((len(rows), PATCH_PX, PATCH_PX), np.uint8)
     radius = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        picture = read_picture(crops, row["name"])
-        mask = read_mask(masks, row["name"], picture) if masks else None
-        radius_um = float(np.exp(rng.uniform(*np.log(RADII_UM))))
-        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, radius_um)
-    slides = tuple(row.get("slide") or row["name"] for row in rows)
+    for i, (row, radius_um) in enumerate(zip(rows, radii_um[kept], strict=True)):
+        picture = read_picture(crops, row.name)
+        mask = read_mask(masks, row.name, picture) if masks else None
+        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, float(radius_um))
     return Patches(
         pixels,
         patch_masks,
         radius,
-        tuple(row.get("label") or GLOMERULUS for row in rows),
-        tuple(row.get("patient") or slide for row, slide in zip(rows, slides, strict=True)),
-        slides,
-        tuple(row.get("centre") or crops.resolve().name for row in rows),
+        tuple(row.label for row in rows),
+        tuple(row.patient for row in rows),
+        tuple(row.slide for row in rows),
+        tuple(row.source for row in rows),
     )
 
 
@@ -77,16 +120,35 @@ def place_tight(
     return patch, np.asarray(placed, np.uint8), radius
 
 
-def read_labels(path: Path) -> list[dict[str, str]]:
-    """Rows of the table, by column; columns name and label must be there."""
+def read_labels(path: Path, any_label: bool = False) -> list[dict[str, str]]:
+    """Rows of the table, by column; columns name and label must be there.
+
+    ``any_label``: they are not looked at. Raises AnnotationError with the line of a name or label that is missing, a
+    name that stands there twice, or a class that is not known.
+    """
+    rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [{k: v.strip() for k, v in row.items() if k and v} for row in csv.DictReader(stream)]
+            reader = csv.DictReader(stream)
+            for cells in reader:
+                row = {k: v.strip() for k, v in cells.items() if k and v}
+                where = f"{path}, line {reader.line_num}"
+                name = row.get("name", "")
+                if not name or not (row.get("label") or any_label):
+                    raise AnnotationError(f"{where}: every row needs a name and a label; columns: name,label")
+                if not any_label and row["label"] not in LABELS:
+                    known = ", ".join(LABELS)
+                    raise AnnotationError(
+                        f"{where}: {name} is of unknown class {row['label']!r}; known: {known}"
+                    )
+                if name in rows:
+                    raise AnnotationError(f"{where}: {name} is listed twice; keep the row that is right")
+                rows[name] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AnnotationError(f"{path}: cannot be read, {error}; give a CSV with name and label") from error
-    if not rows or any("name" not in row or "label" not in row for row in rows):
-        raise AnnotationError(f"{path}: every row needs a name and a label; columns: name,label")
-    return rows
+    if not rows:
+        raise AnnotationError(f"{path}: an empty table of crops; columns: name,label")
+    return list(rows.values())
 
 
 def find_picture(folder: Path, name: str) -> Path | None:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.errors import AnnotationError
+from gloinone.learning.holdout import Origins, join_origins, left_out_patients
 from gloinone.learning.patch_training import PatchSet
 from gloinone.learning.patches import Patches, join_patches, load_patches, save_patches, split_patches
 from gloinone.slide.reader import open_slide
 from gloinone.slide.tissue import tissue_overview
-from gloinone.training.crop_patches import read_crop_folder
+from gloinone.training.crop_patches import listed_crops, read_crop_folder
 from gloinone.training.slide_patches import (
     Place,
     SlideOrigin,
@@ -25,7 +26,14 @@ from gloinone.training.slide_patches import (
     read_patches,
     truth_places,
 )
-from gloinone.training.sources import Say, SlideFolder, TruthSlide, truth_slides
+from gloinone.training.sources import (
+    Say,
+    SlideFolder,
+    TruthSlide,
+    listed_slides,
+    slide_origins,
+    truth_slides,
+)
 
 FORMAT = 4
 """Of the cache; raised when patches are made differently."""
@@ -38,6 +46,10 @@ class CropFolder:
     crops: Path
     labels: Path | None = None
     masks: Path | None = None
+    source: str = ""
+    """Of crops whose centre is not said; empty: the folder's name."""
+    any_label: bool = False
+    """Nobody looks at the labels."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class SetConfig:
     folders: tuple[SlideFolder, ...]
     crops: tuple[CropFolder, ...]
     leave_out: frozenset[str]
-    """Slides or patients that are not even read."""
+    """Slides or patients; nothing of these patients is even read."""
     validation: frozenset[str] | None
     """Slides or patients; None: a fifth of the patients."""
     test: frozenset[str] = frozenset()
@@ -60,25 +72,37 @@ class SetConfig:
 
 def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
     """What is learned from, and what is held out, of everything named."""
-    rest, test = split_patches(all_patches(config, cache, say), config.test, "--test")
-    return PatchSet(*split_patches(rest, config.validation), test)
+    patches, left_out = all_patches(config, cache, say)
+    rest, test = split_patches(patches, config.test, "--test")
+    return PatchSet(*split_patches(rest, config.validation), test, left_out)
 
 
-def all_patches(config: SetConfig, cache: Path, say: Say) -> Patches:
-    """Patches of everything named, from the cache where they were read before."""
+def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, frozenset[str]]:
+    """Patches of everything named, from the cache where they were read before, and the patients left out."""
+    listed = listed_slides(config.folders, say)
+    origins = [slide_origins(listed), *(crop_origins(crops) for crops in config.crops)]
+    left_out = left_out_patients(join_origins(origins), config.leave_out)
     parts = []
     for crops in config.crops:
-        key = _key(config, repr(crops), [crops.crops, crops.labels, crops.masks])
-        parts.append(_cached(cache, key, partial(_read_crops, crops, config), say))
-    slides = truth_slides(config.folders, config.leave_out, say)
+        key = _key(config, f"{crops!r} {sorted(left_out)}", [crops.crops, crops.labels, crops.masks])
+        parts.append(_cached(cache, key, partial(_read_crops, crops, left_out), say))
+    slides = truth_slides(listed, left_out, say)
     for folder in config.folders:
         own = [slide for slide in slides if slide.folder is folder]
+        if not own:
+            continue  # all of them are left out
         circles = config.circles.get(folder.slides)
         files = [path for slide in own for path in (slide.path, slide.truth_path)]
         said = [(s.name, s.patient, str(s.said)) for s in own]
         key = _key(config, f"{folder!r} {said} {circles}", [*files, circles / "slides" if circles else None])
         parts.append(_cached(cache, key, partial(_read_slides, own, circles, config), say))
-    return join_patches([p for p in parts if len(p)])
+    return join_patches([p for p in parts if len(p)]), left_out
+
+
+def crop_origins(folder: CropFolder) -> Origins:
+    """Where each crop comes from."""
+    crops = listed_crops(folder.crops, folder.labels, folder.source, folder.any_label)
+    return Origins([c.patient for c in crops], [c.slide for c in crops], [c.source for c in crops])
 
 
 def _cached(cache: Path, key: str, read: Callable[[], Patches], say: Say) -> Patches:
@@ -89,7 +113,8 @@ def _cached(cache: Path, key: str, read: Callable[[], Patches], say: Say) -> Pat
     names, counts = np.unique(
         [f"{s} {n}" for s, n in zip(patches.sources, patches.labels, strict=True)], return_counts=True
     )
-    say(", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True)))
+    if len(patches):
+        say(", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True)))
     return patches
 
 
@@ -97,18 +122,13 @@ def _key(config: SetConfig, what: str, paths: Sequence[Path | None]) -> str:
     """Changes with everything the patches are made from."""
     files = [p for v in paths if v for p in ([v] if v.is_file() else sorted(v.rglob("*"))) if p.is_file()]
     stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    settings = [FORMAT, what, sorted(config.leave_out), config.background, config.seed]
+    settings = [FORMAT, what, config.background, config.seed]
     return hashlib.sha256(json.dumps([settings, stamps]).encode()).hexdigest()[:16]
 
 
-def _read_crops(folder: CropFolder, config: SetConfig) -> Patches:
-    patches = read_crop_folder(folder.crops, folder.labels, folder.masks)
-    kept = [
-        i
-        for i, names in enumerate(zip(patches.groups, patches.slides, strict=True))
-        if config.leave_out.isdisjoint(names)
-    ]
-    return patches.take(np.array(kept, np.intp))
+def _read_crops(folder: CropFolder, left_out: frozenset[str]) -> Patches:
+    where = (folder.crops, folder.labels, folder.masks)
+    return read_crop_folder(*where, left_out, folder.source, folder.any_label)
 
 
 def _read_slides(slides: Sequence[TruthSlide], circles: Path | None, config: SetConfig) -> Patches:

@@ -29,7 +29,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Measured:
-    """One score with its bootstrap interval."""
+    """One score, with its bootstrap interval over patients where there are two of them."""
 
     what: str
     """Name of the score, such as `AUC normal vs sclerosed`."""
@@ -37,9 +37,26 @@ class Measured:
     """The data, and whether they were left out of training."""
     n: int
     value: float
-    low: float
-    """95 % interval."""
-    high: float
+    low: float | None = None
+    """95 % interval; None: none is known."""
+    high: float | None = None
+
+    @classmethod
+    def within(cls, what: str, on: str, n: int, value: float, interval: tuple[float, float]) -> "Measured":
+        """With its interval, both ends nan where there is none."""
+        low, high = (None if math.isnan(end) else end for end in interval)
+        return cls(what, on, n, value, low, high)
+
+    @property
+    def told(self) -> str:
+        """The value, with its interval if it has one.
+
+        >>> Measured("AUC", "drawn", 10, 0.9, 0.85, 1.0).told, Measured("AUC", "drawn", 10, 0.9).told
+        ('0.900 (0.850 to 1.000)', '0.900')
+        """
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 @dataclass(frozen=True)
@@ -107,10 +124,25 @@ class ModelCard:
             raise WeightsError(f"card {self.name}: edge_px is {self.edge_px}; it must be positive")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise WeightsError(f"card {self.name}: mean and std need three values each, std over 0")
+        self._check_scale()
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise WeightsError(f"card {self.name}: threshold is {self.threshold}; it must be from 0 to 1")
         if self.feature_limit is not None and self.feature_limit <= 0:
             raise WeightsError(f"card {self.name}: feature_limit is {self.feature_limit}; it must be over 0")
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
+
+    def _check_scale(self) -> None:
+        """A tile has microns, and some of them between its margins."""
+        if self.mpp is not None and not (self.mpp > 0 and math.isfinite(self.mpp)):
+            raise WeightsError(f"card {self.name}: mpp is {self.mpp}; it must be over 0")
+        if self.margin_um is not None and not (self.margin_um >= 0 and math.isfinite(self.margin_um)):
+            raise WeightsError(f"card {self.name}: margin_um is {self.margin_um}; it must not be under 0")
+        if self.mpp and self.margin_um and self.edge_px * self.mpp <= 2 * self.margin_um:
+            raise WeightsError(
+                f"card {self.name}: margins of {self.margin_um:g} um leave nothing of a tile of {self.edge_px} px at "
+                f"{self.mpp:g} um/px"
+            )
 
     @property
     def identity(self) -> str:
@@ -134,7 +166,7 @@ def card_from_json(text: str, where: str) -> ModelCard:
     """Card of a card.json; ``where`` stands in the errors. Raises WeightsError for what is not understood."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{where}: not a model card, {error}; copy the model's folder again") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise WeightsError(

@@ -17,6 +17,8 @@ from gloinone.weights.store import ModelPaths, find_model, load_state, model_dir
 Network = TypeVar("Network", bound=nn.Module)
 
 DEFAULT_BACKBONE = "resnet34"
+MEND = "give --init the model's own folder, or $GLOINONE_MODELS the folder that it lies in"
+"""Where --init finds no model of that name: trainings have no --models."""
 DRAWING = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, nn.init.kaiming_uniform_})
 """What layers fill their weights with."""
 
@@ -73,7 +75,7 @@ def starting_card(init: str, task: Task) -> ModelCard | None:
     """Card of the model that ``init`` names; None where it names a backbone or none."""
     if init == "none" or init.endswith(".safetensors") or backbone_folder(init):
         return None
-    return read_card(find_model(init, task, model_dirs()).card)
+    return read_card(find_model(init, task, model_dirs(), MEND).card)
 
 
 def shipped_model(task: Task) -> tuple[ModelCard, dict[str, Tensor]] | None:
@@ -100,7 +102,7 @@ def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> boo
     if (own := backbone_folder(init)) is not None:
         fill_backbone_with(backbone, load_state(own, read_card(own.card)), own.folder)
         return False
-    paths = find_model(init, task, model_dirs())
+    paths = find_model(init, task, model_dirs(), MEND)
     state = load_state(paths, read_card(paths.card))
     if shapes(state) == shapes(network.state_dict()):
         fill(network, state, str(paths.folder))

@@ -78,19 +78,21 @@ def find_named(name_or_dir: str, dirs: Sequence[Path]) -> ModelPaths:
     raise WeightsError(f"no model named {name_or_dir!r}; there are: {have}; pass --models DIR or its folder")
 
 
-def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths:
+def find_model(
+    name_or_dir: str, task: Task, dirs: Sequence[Path], mend: str = "pass --models DIR or its folder"
+) -> ModelPaths:
     """The first model of that name for that task, or the folder itself if one is named.
 
-    Raises WeightsError when there is none, with the names that there are.
+    Raises WeightsError when there is none, with the names that there are and what to do.
     """
     given = Path(name_or_dir)
     if (given / CARD).is_file():
         found = ModelPaths(given)
         if (actual := read_card(found.card).task) != task:
-            mend = (
+            use = (
                 "start a training from it with --init" if actual == "backbone" else f"pass it with --{actual}"
             )
-            raise WeightsError(f"{given}: holds a {actual}, not a {task}; {mend}")
+            raise WeightsError(f"{given}: holds a {actual}, not a {task}; {use}")
         return found
     models = list_models(dirs)
     for paths in models:
@@ -99,9 +101,7 @@ def find_model(name_or_dir: str, task: Task, dirs: Sequence[Path]) -> ModelPaths
     others = [paths.folder.name for paths in models if _task_of(paths) == task]
     have = f"there are: {', '.join(dict.fromkeys(others))}" if others else f"there is no {task} at all"
     searched = ", ".join(str(folder) for folder in dirs) or "nowhere"
-    raise WeightsError(
-        f"no {task} named {name_or_dir!r} ({have}; searched {searched}); pass --models DIR or its folder"
-    )
+    raise WeightsError(f"no {task} named {name_or_dir!r} ({have}; searched {searched}); {mend}")
 
 
 def _task_of(paths: ModelPaths) -> Task | None:

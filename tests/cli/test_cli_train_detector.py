@@ -101,12 +101,40 @@ def test_each_slide_is_left_out_once(slides: Path, tmp_path: Path) -> None:
     assert sorted(split.split("left out: ")[1] for split in splits) == ["s1", "s2"]
 
 
+def test_a_slide_that_is_left_out_takes_its_patient_along(slides: Path, tmp_path: Path) -> None:
+    folder, table = tmp_path / "slides", tmp_path / "table.csv"
+    folder.mkdir()
+    for name in ("s1", "s2"):
+        for suffix in (".tif", ".truth.geojson"):
+            (folder / f"{name}{suffix}").symlink_to(slides / f"{name}{suffix}")
+    (folder / "s3.tif").write_bytes((slides / "s1.tif").read_bytes()[:3000])  # cannot be opened, has no truth
+    table.write_text("slide,mpp,patient\ns1.tif,,p\ns2.tif,,q\ns3.tif,,p\n", "utf-8")
+    start = ("--init", "none", "--arch", "resnet18", "--complete", "yes", "--mpp-csv", str(table))
+    result = train(folder, tmp_path / "d", *start, "--val", "none", "--leave-out", "s3")
+    assert result.exit_code == 0, result.output
+    assert "s1.tif: left out" in result.output
+    assert "s3.tif: left out" in result.output
+    card = read_card(tmp_path / "d" / "card.json")
+    assert card.split.endswith("left out: p")
+    assert [line.split(":")[1] for line in card.training_data] == [" 1 slides, 3 glomeruli"]
+    for names, word in ((("s3", "s9"), "no slide or patient named s9"), (("p", "q"), "nothing to train on")):
+        more = (word for name in names for word in ("--leave-out", name))
+        refused = train(folder, tmp_path / "e", *start, *more)
+        assert refused.exit_code == 2
+        assert word in refused.output
+
+
 @pytest.mark.parametrize(
     ("more", "word"),
     [
         ((), "is every glomerulus outlined? Pass --complete yes"),
         (("--complete", "yes", "--val", "nobody"), "no slide or patient named nobody"),
         (("--complete", "yes", "--init", "absent"), "no detector named"),
+        (("--complete", "yes", "--init", "absent"), "or $GLOINONE_MODELS the folder that it lies in"),
+        (("--complete", "yes", "--network-mpp", "0.5"), "--network-mpp 0.5: give more than 0.583 um/px"),
+        (("--complete", "yes", "--network-mpp", "0"), "--network-mpp 0: give more than 0.583 um/px"),
+        (("--complete", "yes", "--network-mpp", "-1"), "--network-mpp -1: give more than 0.583 um/px"),
+        (("--complete", "yes", "--network-mpp", "nan"), "--network-mpp nan: give more than 0.583 um/px"),
     ],
 )
 def test_refused(slides: Path, tmp_path: Path, more: tuple[str, ...], word: str) -> None:

@@ -22,7 +22,7 @@ from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
 from gloinone.slide.tissue import tissue_overview
-from gloinone.training.crop_patches import place_tight, read_crop_folder
+from gloinone.training.crop_patches import place_tight, read_crop_folder, read_labels
 from gloinone.training.patch_set import read_circles
 from gloinone.training.slide_patches import (
     SlideOrigin,
@@ -144,6 +144,27 @@ def test_tight_crops_get_the_jobs_framing(tmp_path: Path) -> None:
         read_crop_folder(tmp_path, tmp_path / "labels.csv", None)
 
 
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        ("a,normal\nb,\n", "labels.csv, line 3: every row needs a name and a label"),
+        ("a,normal\n,sclerosed\n", "labels.csv, line 3: every row needs a name and a label"),
+        ("a,Sclerosed\n", "labels.csv, line 2: a is of unknown class 'Sclerosed'; known: normal,"),
+        ("a,normal\nb,normal\na,sclerosed\n", "labels.csv, line 4: a is listed twice"),
+        ("", "labels.csv: an empty table"),
+    ],
+)
+def test_labels_that_cannot_be_learned_from_are_refused(rows: str, word: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"name,label\n{rows}", "utf-8")
+    with pytest.raises(AnnotationError, match=word):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_labels_that_nobody_looks_at_may_be_any(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("name,label\na,whatever\nb,\n", "utf-8")
+    assert [row["name"] for row in read_labels(tmp_path / "labels.csv", any_label=True)] == ["a", "b"]
+
+
 def test_circles_of_a_run(tmp_path: Path) -> None:
     table = tmp_path / "circles.csv"
     table.write_text("slide,x,y,radius,det_score,score\na,1,2,3,0.5,0.4\n", "utf-8")
@@ -206,6 +227,36 @@ def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     card = read_card(tmp_path / "s" / "card.json")
     assert [(m.what, m.n) for m in card.measured] == [("mean Dice per glomerulus", 5)]
+
+
+def test_who_is_left_out_is_left_out_of_slides_and_crops(slides: Path, tmp_path: Path) -> None:
+    crops, labels, out = tmp_path / "crops", tmp_path / "labels.csv", tmp_path / "c"
+    crops.mkdir()
+    for name in "ab":
+        cv2.imwrite(str(crops / f"{name}.png"), np.full((50, 50, 3), ord(name), np.uint8))
+    # No picture c: what is left out is not read
+    labels.write_text(
+        "name,label,slide,patient\na,normal,one,s1\nb,sclerosed,two.svs,q\nc,normal,three,s1\n", "utf-8"
+    )
+    more = ("--crops", str(crops), "--labels", str(labels), "--val", "none", "--backbone", "resnet18")
+    result = train("classifier", slides, out, *more, "--leave-out", "three")
+    assert result.exit_code == 0, result.output
+    assert "s1.tif: left out" in result.output
+    card = read_card(out / "card.json")
+    assert card.split.endswith("; left out: s1")
+    assert [row for row in card.training_data if row.startswith("crops")] == ["crops: sclerosed 1"]
+    assert not len(read_crop_folder(crops, labels, None, frozenset({"s1", "q"})))
+    options = {"slides": (slides,), "truth": (slides,), "mpp_csv": (), "mpp": None, "classes": None}
+    options |= {"crops": (crops,), "labels": (labels,), "val": ("none",), "complete": ("yes",)}  # type: ignore[dict-item]
+    for name in ("two", "two.svs", "q"):
+        parts = patches_from(
+            options | {"leave_out": (name, "s1"), "cache": None, "out": tmp_path}, background=0.0
+        )
+        assert set(parts.train.groups) == {"s2"}
+        assert parts.left_out == {"q", "s1"}
+    refused = train("classifier", slides, out, *more, "--leave-out", "four")
+    assert refused.exit_code == 2
+    assert "--leave-out: no slide or patient named four" in refused.output
 
 
 @pytest.mark.parametrize(

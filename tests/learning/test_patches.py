@@ -1,5 +1,6 @@
 """Patches are framed as the job frames crops, split without leaks, and survive the disk."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from gloinone.errors import UsageError
 from gloinone.learning.bootstrap import interval
+from gloinone.learning.comparison import compare, tell_comparison
 from gloinone.learning.fit import fit_picture
-from gloinone.learning.holdout import Origins, a_fifth, held_out
+from gloinone.learning.holdout import Origins, a_fifth, held_out, join_origins, left_out_patients
 from gloinone.learning.patches import (
     CROP_IN_PATCH_PX,
     PATCH_PX,
@@ -84,6 +86,21 @@ def test_a_slide_named_holds_out_its_whole_patient() -> None:
     assert not held_out(origins, frozenset({"none"})).any()
 
 
+def test_a_name_of_leave_out_stands_for_its_patient_whatever_folder_has_it() -> None:
+    slides = Origins(["p", "p", "q"], ["1.svs", "sub/2.svs", "3.svs"], ["s"] * 3)
+    crops = Origins(["q", "r"], ["r-9", "r-10"], ["c"] * 2)
+    both = join_origins([slides, crops])
+    for name, patient in (("p", "p"), ("1.svs", "p"), ("2", "p"), ("r-9", "q"), ("r-10", "r")):
+        assert left_out_patients(both, frozenset({name})) == {patient}
+    assert left_out_patients(both, frozenset()) == set()
+    with pytest.raises(
+        UsageError, match=r"--leave-out: no slide or patient named 4, r-11; patients: p, q, r"
+    ):
+        left_out_patients(both, frozenset({"1", "4", "r-11"}))
+    with pytest.raises(UsageError, match=r"s/1: on both sides of --leave-out"):
+        left_out_patients(Origins(["p", "q"], ["1", "1"], ["s", "s"]), frozenset({"p"}))
+
+
 def test_a_fifth_is_held_out_the_same_whoever_asks() -> None:
     patients = [f"p{i}" for i in range(20)]
     chosen = a_fifth(patients)
@@ -143,3 +160,18 @@ def test_interval_follows_groups() -> None:
     low, high = interval(lambda i: float(values[i].mean()), many)
     assert 0.35 < low < 0.45 < 0.55 < high < 0.65
     assert np.isnan(interval(lambda _: float("nan"), many)).all()
+    assert np.isnan(interval(lambda i: float(values[i].mean()), ["one patient"] * 100)).all()
+
+
+def test_one_patient_is_compared_without_an_interval(tmp_path: Path) -> None:
+    shipped, retrained = (np.array(values) for values in ([0.5, 0.6], [0.7, 0.9]))
+    said: list[str] = []
+    for groups in (["a", "a"], ["a", "b"]):
+        scores = (lambda i, v=v: float(v[i].mean()) for v in (shipped, retrained))
+        tell_comparison(compare("Dice", groups, *scores), tmp_path, said.append)
+        with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file))
+        known = ("", "") if groups[1] == "a" else ("0.2000", "0.3000")
+        assert (row["difference"], row["low"], row["high"]) == ("0.2500", *known)
+    assert "difference +0.250: no difference shown" in said[0]
+    assert "difference +0.250 (+0.200 to +0.300)" in said[1]

@@ -11,7 +11,7 @@ from gloinone.errors import UsageError, WeightsError
 from gloinone.learning.backbones import ResNetFeatures
 from gloinone.learning.journal import read_journal
 from gloinone.learning.patch_training import PatchSet, patch_recipe
-from gloinone.learning.patches import PATCH_PX, UNKNOWN, Patches
+from gloinone.learning.patches import PATCH_PX, UNKNOWN, Patches, join_patches
 from gloinone.learning.training import JOURNAL, Recipe, Task, train
 from gloinone.records import Crop, Detection, Window
 from gloinone.segmentation.build import build_segmenter
@@ -172,11 +172,18 @@ def test_training_learns_discs_and_resumes_exactly(tmp_path: Path) -> None:
     assert a_task(discs(5)).identity != a_task(discs(8)).identity
 
 
+def test_one_crop_a_step_is_too_few_for_a_deeplab(tmp_path: Path) -> None:
+    config = MakeConfig(out=tmp_path, recipe=patch_recipe(1, batch=1), edge_px=64, encoder="resnet18")
+    with pytest.raises(UsageError, match="--batch-size 1: deeplabv3plus normalises a batch together"):
+        make_segmenter(PatchSet(discs(2), discs(0), discs(0)), config, print)
+
+
 def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
     recipe = patch_recipe(2, batch=2)
     config = MakeConfig(out=tmp_path / "tiny", recipe=recipe, edge_px=64, encoder="resnet18")
     said: list[str] = []
-    card = make_segmenter(PatchSet(discs(4), discs(3, "b"), discs(0)), config, said.append)
+    two_patients = join_patches([discs(3, "b"), discs(2, "c")])
+    card = make_segmenter(PatchSet(discs(4), two_patients, discs(0)), config, said.append)
     paths = ModelPaths(tmp_path / "tiny")
     assert read_card(paths.card) == card
     build_segmenter(card, load_state(paths, card), CPU)

@@ -59,6 +59,12 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"architecture": "resnet"}, "architecture"),
         ({"format": 2}, "format 1"),
         ({"feature_limit": 0}, "feature_limit"),
+        ({"mpp": 0}, "mpp is 0"),
+        ({"mpp": -1}, "mpp is -1"),
+        ({"margin_um": -1}, "margin_um is -1"),
+        ({"mpp": 0.5, "margin_um": 16}, "margins of 16 um leave nothing of a tile of 64 px at 0.5 um/px"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"threshold": -0.1}, "threshold is -0.1"),
     ],
 )
 def test_refused(change: dict[str, object], word: str) -> None:
@@ -73,6 +79,16 @@ def test_a_card_of_an_earlier_version_lacks_what_came_later() -> None:
     assert card_from_json(json.dumps(data), "card.json") == a_card()
 
 
+def test_a_score_of_one_patient_has_no_interval() -> None:
+    several = Measured.within("AUC", "drawn", 10, 0.9, (0.8, 1.0))
+    assert several == a_card().measured[0]
+    one = Measured.within("AUC", "drawn", 10, 0.9, (float("nan"), float("nan")))
+    assert (one.low, one.high, one.told) == (None, None, "0.900")
+    text = card_to_json(a_card(measured=(one, several)))
+    assert json.loads(text)["measured"][0]["low"] is None
+    assert card_from_json(text, "card.json").measured == (one, several)
+
+
 def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
     data = json.loads(card_to_json(a_card()))
     del data["split"]
@@ -80,5 +96,7 @@ def test_missing_key_and_no_json_are_refused(tmp_path: Path) -> None:
         card_from_json(json.dumps(data), "card.json")
     with pytest.raises(WeightsError, match="not a model card"):
         card_from_json("{", "card.json")
+    with pytest.raises(WeightsError, match="not a model card"):
+        card_from_json("[" * 100_000 + "]" * 100_000, "card.json")
     with pytest.raises(WeightsError, match="cannot be read"):
         read_card(tmp_path / "absent.json")
