@@ -125,7 +125,7 @@ def test_folds_of_a_classifier(crops: Path, tmp_path: Path) -> None:
     assert "AUC glomerulus vs none" not in rows[0]  # nothing here is none
     assert "| all folds pooled | 6 | 12 |" in (tmp_path / "scores.md").read_text("utf-8")
     card = read_card(tmp_path / "without-centre0" / "card.json")
-    assert card.split.endswith("test, never trained on: slide0, slide1, slide2")
+    assert card.split.endswith("test, never trained on: slide0, slide1, slide2; left out: none")
     assert card.training_data == (
         "centre1: normal 2",
         "centre1: sclerosed 2",
