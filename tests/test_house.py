@@ -150,6 +150,13 @@ def test_no_machine_and_no_registry_in_the_repository() -> None:
             assert words not in text, f"{path.relative_to(ROOT)}: {words}"
 
 
+def test_no_picture_of_a_patient_is_in_the_repository() -> None:
+    """The one there is shows a drawn slide; slides and crops of hospitals stay where they are."""
+    pictures = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svs", ".dcm"}
+    found = {path.relative_to(ROOT).as_posix() for path in _tracked() if path.suffix.lower() in pictures}
+    assert found == {"docs/demo.jpg"}
+
+
 def test_what_is_tracked_is_small() -> None:
     for path in _tracked():
         if path.suffix != ".safetensors":
