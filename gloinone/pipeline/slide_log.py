@@ -62,8 +62,9 @@ def log_begin(task: SlideTask, why: str) -> None:
 
 def warn_of_another(task: SlideTask, verdict: Verdict) -> None:
     """Results that give way to those of other bytes under the same name: a slide scanned anew, or of another IN."""
-    state = read_state(task.place.folder) if verdict.why == CHANGED else None
-    now = current_print(task.slide)
+    if verdict.why != CHANGED:
+        return
+    state, now = read_state(task.place.folder), current_print(task.slide)
     if state is not None and state.input is not None and now is not None and not now.same_bytes(state.input):
         logger.warning(
             "%s: another file than the one whose results are in OUT; they give way to its own. "
