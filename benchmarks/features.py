@@ -24,12 +24,12 @@ import torch
 
 from benchmarks.flags import blurred
 from gloinone.classification.build import build_classifier
-from gloinone.classification.make import detected_crops, some_of_each_slide
+from gloinone.classification.make import detected_crops
 from gloinone.classification.predict import Classifier
 from gloinone.evaluation.run_output import circles_of, read_summary, results
 from gloinone.learning.device import use_available_threads
 from gloinone.learning.fit import fit_picture
-from gloinone.learning.patches import Patches, load_patches
+from gloinone.learning.patches import Patches, load_patches, some_of_each_slide
 from gloinone.metrics import auc
 from gloinone.records import Pixels
 from gloinone.slide.crops import read_crops

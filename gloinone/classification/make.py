@@ -1,6 +1,6 @@
 """From patches to a classifier that can be shipped: train, calibrate and measure on patients left out, card."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,8 +25,8 @@ from gloinone.labels import CLASSES, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRu
 from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
 from gloinone.learning.patch_training import MEAN, STD, PatchSet, as_detected, by_source
-from gloinone.learning.patches import Patches, cut_pixels
-from gloinone.learning.training import MakeOptions, train
+from gloinone.learning.patches import Patches, cut_pixels, some_of_each_slide
+from gloinone.learning.training import SupervisedOptions, train
 from gloinone.records import Pixels
 from gloinone.slide.crops import CONTEXT_UM, CROP_PX
 from gloinone.weights.card import Architecture, Measured, ModelCard
@@ -39,14 +39,12 @@ NOT_VALIDATED = (
     "The kind of sclerosis (obsolescent, solidified, disappearing) rests on the labels counted under training data; it "
     "has been compared with no pathologist's reading.",
 )
-FEATURE_CROPS = 12
-"""Of a slide; its mean moves little with more."""
 BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeConfig(MakeOptions):
+class MakeConfig(SupervisedOptions):
     """What a user may choose; see `gloinone train classifier --help`."""
 
     learn: LearnConfig = field(default_factory=LearnConfig)
@@ -77,7 +75,7 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
             logits_of(Classifier(averaged, card, device), parts.validation), parts.validation
         )
 
-    task = classifier_task(parts, config.recipe, config.learn, device, judge)
+    task = classifier_task(parts, config.recipe, config.learn, device, judge, config.references)
     trained = train(network, task, config.recipe, config.out, device, say)
     classifier = Classifier(trained, card, device)
     logits = logits_of(classifier, parts.validation)
@@ -118,14 +116,6 @@ def slide_features(classifier: Classifier, patches: Patches) -> list[NDArray[np.
     return [
         classifier.logits_and_features(detected_crops(patches, own))[1] for own in some_of_each_slide(patches)
     ]
-
-
-def some_of_each_slide(patches: Patches) -> Iterator[NDArray[np.intp]]:
-    """Numbers of up to FEATURE_CROPS patches of each slide, from all over it."""
-    slides = np.array(patches.slides)
-    for name in dict.fromkeys(patches.slides):
-        own = np.flatnonzero(slides == name)
-        yield own[:: -(-len(own) // FEATURE_CROPS)]
 
 
 def validation_scores(logits: NDArray[np.float64], patches: Patches) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What a classifier learns: crops with names that may know only part of the hierarchy."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gloinone.classification.losses import allowed_classes, hierarchical_loss
 from gloinone.learning.device import autocast
-from gloinone.learning.patch_training import PatchSet, draw_crops, patches_identity
+from gloinone.learning.patch_training import PatchSet, draw_crops, patch_stains, patches_identity
 from gloinone.learning.patches import balanced_shares
+from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
 
 Batch = tuple[Tensor, Tensor]
@@ -36,15 +37,17 @@ def classifier_task(
     config: LearnConfig,
     device: torch.device,
     judge: Callable[[nn.Module], dict[str, float]],
+    references: Sequence[Basis] = (),
 ) -> Task[Batch]:
-    """The task of a classifier; ``judge`` gives SCORES of averaged weights on the validation patches."""
+    """The task of a classifier; ``judge`` gives SCORES of averaged weights on the validation patches;
+    ``references``: stains that some crops are shown in, beside those of the slides."""
     patches = parts.train
-    shares = balanced_shares(patches)
+    shares, stains = balanced_shares(patches), patch_stains(patches, references)
     allowed_of = allowed_classes(list(patches.labels))
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng((recipe.seed, step))
-        drawn = draw_crops(patches, shares, recipe.batch, config.edge_px, rng)
+        drawn = draw_crops(patches, shares, recipe.batch, config.edge_px, rng, stains)
         return torch.from_numpy(drawn.images), torch.from_numpy(allowed_of[drawn.numbers])
 
     def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -62,5 +65,5 @@ def classifier_task(
         validate=judge if len(parts.validation) else None,
         scores=SCORES,
         best_by="likelihood",
-        identity=patches_identity(parts, json.dumps(asdict(config), sort_keys=True)),
+        identity=patches_identity(parts, json.dumps(asdict(config), sort_keys=True), references),
     )

@@ -14,6 +14,7 @@ from gloinone.cli.training_options import (
     folds_option,
     multiple_of_32,
     slide_options,
+    stains_option,
     validation_names,
     with_options,
 )
@@ -68,11 +69,7 @@ FROM_BACKBONE = (2400, 6e-4)
     show_default=True,
     help="Edge of a training tile, px, a multiple of 32.",
 )
-@click.option(
-    "--stains",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of pictures of tissue in other stains; some training tiles are shown in their colours.",
-)
+@stains_option
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a CircleNet detector on outlined slides; goes on where an earlier call was stopped.
@@ -136,10 +133,10 @@ def _make(
     options: Mapping[str, Any], cases: "Sequence[Case]", sample: "SampleConfig", left_out: frozenset[str]
 ) -> None:
     """``left_out``: patients of whom ``cases`` has nothing."""
+    from gloinone.cli.training_inputs import stains_from
     from gloinone.detection.cases import split_cases
     from gloinone.detection.make import MakeConfig, make_detector
     from gloinone.detection.train import detector_recipe
-    from gloinone.training.reference_stains import reference_stains
 
     learn, judge = split_cases(cases, validation_names(options))
     click.echo(f"held out: {', '.join(c.name for c in judge) or 'nobody, so nothing is measured'}")
@@ -158,7 +155,7 @@ def _make(
         arch=options["arch"],
         sample=sample,
         best_by=options["best_by"],
-        references=reference_stains(options["stains"]) if options["stains"] else (),
+        references=stains_from(options),
         left_out=left_out,
     )
     make_detector(learn, judge, config, click.echo)

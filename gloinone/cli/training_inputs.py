@@ -16,6 +16,7 @@ from gloinone.weights.card import Task
 
 if TYPE_CHECKING:
     from gloinone.learning.patch_training import PatchSet
+    from gloinone.learning.stains import Basis
     from gloinone.training.patch_set import SetConfig
 
 DEFAULT_EDGE_PX = 192
@@ -87,8 +88,15 @@ def set_config(options: Mapping[str, Any], background: float, any_label: bool = 
     )
 
 
+def stains_from(options: Mapping[str, Any]) -> "tuple[Basis, ...]":
+    """Those of the pictures of --stains."""
+    from gloinone.training.reference_stains import reference_stains
+
+    return reference_stains(options["stains"]) if options["stains"] else ()
+
+
 def make_options(options: Mapping[str, Any], parts: "PatchSet", task: Task) -> tuple[dict[str, Any], int]:
-    """Values of MakeOptions, and the edge of the network's input: the model's to start from, unless given."""
+    """Values of SupervisedOptions, and the edge of the network's input: the model's to start from, unless given."""
     from gloinone.learning.device import use_available_threads
     from gloinone.learning.patch_training import patch_recipe
     from gloinone.weights.starting import starting_card
@@ -103,4 +111,5 @@ def make_options(options: Mapping[str, Any], parts: "PatchSet", task: Task) -> t
         validate_every=options["validate_every"],
     )
     shared = {name: options[name] for name in ("out", "init", "device", "licence")}
-    return {**shared, "recipe": recipe}, options["edge"] or (model.edge_px if model else DEFAULT_EDGE_PX)
+    shared |= {"recipe": recipe, "references": stains_from(options)}
+    return shared, options["edge"] or (model.edge_px if model else DEFAULT_EDGE_PX)

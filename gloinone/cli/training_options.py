@@ -88,6 +88,12 @@ crops_option: Option = click.option(
 background_option: Option = click.option(
     "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
 )
+stains_option: Option = click.option(
+    "--stains",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of pictures of tissue: of what is shown in the stains of other slides (a quarter) some is shown in "
+    "theirs.",
+)
 _PATCHES: list[Option] = [
     crops_option,
     click.option(
@@ -105,6 +111,7 @@ _PATCHES: list[Option] = [
     click.option(
         "--validate-every", type=COUNT, help="Steps between validations; default: a quarter of all."
     ),
+    stains_option,
 ]
 
 

@@ -30,8 +30,7 @@ from gloinone.labels import GLOMERULUS
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
 from gloinone.learning.device import pick_device
-from gloinone.learning.stains import Basis
-from gloinone.learning.training import MakeOptions, train
+from gloinone.learning.training import SupervisedOptions, train
 from gloinone.metrics import (
     WSI_IOUS,
     CircleImage,
@@ -53,15 +52,13 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeConfig(MakeOptions):
+class MakeConfig(SupervisedOptions):
     """What a user may choose; see `gloinone train detector --help`."""
 
     arch: str | None = None
     """None: that of the weights to start from, else resnet34."""
     sample: SampleConfig = field(default_factory=SampleConfig)
     best_by: str = "ap50"
-    references: tuple[Basis, ...] = ()
-    """Stains that some tiles are shown in, beside those of the slides."""
     left_out: frozenset[str] = frozenset()
     """Patients of whom nothing was learned or judged: for the card."""
 

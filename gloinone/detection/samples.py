@@ -12,8 +12,9 @@ from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
 from gloinone.geometry import area_mask
-from gloinone.learning.augment import ColourConfig, augment_colour, mix_densities
-from gloinone.learning.stains import Basis, stain_basis, transfer
+from gloinone.learning.augment import ColourConfig, augment_colour
+from gloinone.learning.restaining import RESTAINED_SHARE, stain_pool
+from gloinone.learning.stains import Basis, stain_basis
 from gloinone.records import Pixels
 
 
@@ -35,7 +36,7 @@ class SampleConfig:
     """A glomerulus that the detector was sure of is shown so often for each time that one it missed is."""
     source_power: float = 0.5
     """A source is drawn as its glomeruli to this power; 1: every slide by its own alone, whatever its source."""
-    transfer_share: float = 0.25
+    transfer_share: float = RESTAINED_SHARE
     """Tiles that are shown in the stains of another training slide or of a reference picture."""
     colour: ColourConfig = field(default_factory=ColourConfig)
 
@@ -65,8 +66,7 @@ class TileSampler:
         self.seed = seed
         self.weights = _case_weights(self.cases, config.source_power)
         self.stains = [case_stains(case) for case in self.cases]
-        self.references = references
-        self.sources = _stains_by_source(self.cases, self.stains)
+        self.pool = stain_pool([case.source for case in self.cases], self.stains, references)
 
     def batch(self, step: int, size: int) -> list[Sample]:
         """The tiles of one step."""
@@ -93,20 +93,8 @@ class TileSampler:
         pixels, inside, circles, ignored = _turn(pixels, inside, circles, ignored, int(rng.integers(8)))
         targets = make_targets(circles, ignored, config.edge_px)
         targets.counts[~inside[2::4, 2::4]] = 0
-        pixels = np.ascontiguousarray(pixels)
-        if own is not None and rng.random() < config.transfer_share:
-            pixels = mix_densities(pixels, transfer(own, self._other_stains(rng)))
+        pixels = self.pool.shown(np.ascontiguousarray(pixels), own, config.transfer_share, rng)
         return Sample(augment_colour(pixels, rng, config.colour), targets)
-
-    def _other_stains(self, rng: np.random.Generator) -> Basis:
-        """Those of any source, the references being one, as likely as of another; a slide's strengths vary."""
-        among = int(rng.integers(len(self.sources) + bool(self.references)))
-        if among == len(self.sources):
-            basis = self.references[int(rng.integers(len(self.references)))]
-        else:
-            basis = self.sources[among][int(rng.integers(len(self.sources[among])))]
-        strength = np.array([*rng.uniform(0.75, 1.25, 2), 1.0], np.float32)
-        return np.asarray(basis * strength[:, None], np.float32)
 
     def _place(self, case: Case, rng: np.random.Generator, edge: float) -> NDArray[np.float64]:
         """Centre of a tile in the case's picture."""
@@ -134,14 +122,6 @@ def case_stains(case: Case) -> Basis | None:
     chosen = case.tissue[:: max(1, len(case.tissue) // STAIN_POINTS)].astype(int)
     squares = [case.pixels[y : y + STAIN_PX, x : x + STAIN_PX].reshape(-1, 3) for x, y in chosen]
     return stain_basis(np.concatenate(squares)) if squares else None
-
-
-def _stains_by_source(cases: Sequence[Case], stains: Sequence[Basis | None]) -> list[list[Basis]]:
-    by_source: dict[str, list[Basis]] = {}
-    for case, basis in zip(cases, stains, strict=True):
-        if basis is not None:
-            by_source.setdefault(case.source, []).append(basis)
-    return [by_source[source] for source in sorted(by_source)]
 
 
 def _case_weights(cases: Sequence[Case], power: float) -> NDArray[np.float64]:

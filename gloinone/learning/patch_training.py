@@ -1,16 +1,20 @@
 """What the trainings of classifier and segmenter share: crops cut from patches, the recipe, how results are told."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.learning.augment import ColourConfig, augment_colour
-from gloinone.learning.patches import FramingConfig, Patches, cut_pixels, framing
+from gloinone.learning.patches import FramingConfig, Patches, cut_pixels, framing, some_of_each_slide
+from gloinone.learning.restaining import RESTAINED_SHARE, StainPool, stain_pool
+from gloinone.learning.stains import Basis, stain_basis
 from gloinone.learning.training import Recipe
 
+STAIN_STEP = 4
+"""A slide's stains are told from every so many px of its patches, in x and in y."""
 AS_DETECTED = FramingConfig(scale=(0.9, 1.1), shift=0.06, aspect=1.0, turn=False)
 """Circles as a detector finds them; median circle IoU about 0.85."""
 MEAN = (122.782, 117.001, 104.298)
@@ -92,24 +96,57 @@ class Draw:
     """How each was cut."""
 
 
+@dataclass(frozen=True)
+class PatchStains:
+    """What patches are stained with, and what they may be shown in."""
+
+    own: tuple[Basis | None, ...]
+    """Of each patch's slide."""
+    pool: StainPool
+
+
+def patch_stains(patches: Patches, references: Sequence[Basis] = ()) -> PatchStains:
+    """The stains of each slide, from some of its patches, and those of reference pictures."""
+    of_slide: dict[str, Basis | None] = {}
+    sources = []
+    for numbers in some_of_each_slide(patches):
+        of_slide[patches.slides[numbers[0]]] = stain_basis(
+            patches.pixels[numbers][:, ::STAIN_STEP, ::STAIN_STEP]
+        )
+        sources.append(patches.sources[numbers[0]])
+    pool = stain_pool(sources, list(of_slide.values()), references)
+    return PatchStains(tuple(of_slide[slide] for slide in patches.slides), pool)
+
+
 def draw_crops(
-    patches: Patches, shares: NDArray[np.float64], batch: int, edge_px: int, rng: np.random.Generator
+    patches: Patches,
+    shares: NDArray[np.float64],
+    batch: int,
+    edge_px: int,
+    rng: np.random.Generator,
+    stains: PatchStains,
 ) -> Draw:
     """Crops of patches, drawn by ``shares`` (N,)."""
-    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, AS_TRAINED)
+    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, AS_TRAINED, stains)
 
 
 def cut_crops(
-    patches: Patches, numbers: NDArray[np.intp], edge_px: int, rng: np.random.Generator, looks: Looks
+    patches: Patches,
+    numbers: NDArray[np.intp],
+    edge_px: int,
+    rng: np.random.Generator,
+    looks: Looks,
+    stains: PatchStains | None = None,
 ) -> Draw:
-    """One crop of each of these patches, framed and coloured at random."""
+    """One crop of each of these patches, framed and coloured at random; with ``stains`` some in those of others."""
     images = np.empty((len(numbers), edge_px, edge_px, 3), np.uint8)
     affines = []
     for i, number in enumerate(numbers):
         affines.append(framing(float(patches.radius[number]), edge_px, rng, looks.framing))
-        images[i] = augment_colour(
-            cut_pixels(patches.pixels[number], affines[-1], edge_px), rng, looks.colour
-        )
+        pixels = cut_pixels(patches.pixels[number], affines[-1], edge_px)
+        if stains:
+            pixels = stains.pool.shown(pixels, stains.own[number], RESTAINED_SHARE, rng)
+        images[i] = augment_colour(pixels, rng, looks.colour)
     return Draw(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), numbers, tuple(affines))
 
 
@@ -118,13 +155,15 @@ def as_detected(patches: Patches, number: int, edge_px: int, seed: int = 0) -> N
     return framing(float(patches.radius[number]), edge_px, np.random.default_rng((seed, number)), AS_DETECTED)
 
 
-def patches_identity(parts: PatchSet, settings: str) -> str:
-    """Same for the same crops and settings."""
+def patches_identity(parts: PatchSet, settings: str, references: Sequence[Basis] = ()) -> str:
+    """Same for the same crops, settings and stains to show them in."""
     digest = hashlib.sha256(settings.encode())
     for patches in (parts.train, parts.validation):
         digest.update("\n".join(patches.labels + patches.slides).encode())
         for pictures in (patches.pixels, patches.masks):
             digest.update(np.ascontiguousarray(pictures[:, ::16, ::16]).tobytes())
+    for basis in references:
+        digest.update(basis.tobytes())
     return digest.hexdigest()
 
 

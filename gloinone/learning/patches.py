@@ -6,7 +6,7 @@ differently every time, because the detector's circles are not perfect, and beca
 cut must not be told from others by their framing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ CROP_IN_PATCH_PX = 200
 SPREAD = PATCH_PX / CROP_IN_PATCH_PX
 UNKNOWN = 255
 """Mask value where nobody said what is there."""
+SOME_OF_A_SLIDE = 12
+"""Patches that tell a slide's stains and features; their mean moves little with more."""
 _WORDS = ("labels", "groups", "slides", "sources")
 
 
@@ -107,6 +109,14 @@ def split_patches(
 def part_patches(patches: Patches, is_out: NDArray[np.bool_]) -> tuple[Patches, Patches]:
     """Those that are not and those that are; ``is_out``: (N,)."""
     return patches.take(np.flatnonzero(~is_out)), patches.take(np.flatnonzero(is_out))
+
+
+def some_of_each_slide(patches: Patches) -> Iterator[NDArray[np.intp]]:
+    """Numbers of up to SOME_OF_A_SLIDE patches of each slide, from all over it."""
+    slides = np.array(patches.slides)
+    for name in dict.fromkeys(patches.slides):
+        own = np.flatnonzero(slides == name)
+        yield own[:: -(-len(own) // SOME_OF_A_SLIDE)]
 
 
 def patch_origins(patches: Patches) -> Origins:

@@ -20,6 +20,7 @@ from gloinone.learning.curves import PICTURE, draw_curves
 from gloinone.learning.ema import WeightAverage
 from gloinone.learning.feeding import Clock, draw_ahead
 from gloinone.learning.journal import Journal
+from gloinone.learning.stains import Basis
 
 STATE = "training.pt"
 BEST = "best.pt"
@@ -58,6 +59,14 @@ class MakeOptions:
     """A model's name or folder, a backbone's folder or .safetensors file, or none."""
     device: str = "auto"
     licence: str = "not stated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedOptions(MakeOptions):
+    """And of those that learn from truth."""
+
+    references: tuple[Basis, ...] = ()
+    """Stains that some tiles or crops are shown in, beside those of the slides."""
 
 
 def adamw(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
 from gloinone.learning.patch_training import MEAN, STD, PatchSet
 from gloinone.learning.patches import Patches
-from gloinone.learning.training import MakeOptions, train
+from gloinone.learning.training import SupervisedOptions, train
 from gloinone.segmentation.build import build_segmenter
 from gloinone.segmentation.networks import build_network, options_of
 from gloinone.segmentation.predict import Segmenter
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeConfig(MakeOptions):
+class MakeConfig(SupervisedOptions):
     """What a user may choose; see `gloinone train segmenter --help`."""
 
     edge_px: int = 192
@@ -57,7 +57,7 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
     def judge(averaged: nn.Module) -> dict[str, float]:
         return {"dice": float(dice_of_patches(Segmenter(averaged, card, device), parts.validation).mean())}
 
-    task = segmenter_task(parts, config.recipe, config.edge_px, device, judge)
+    task = segmenter_task(parts, config.recipe, config.edge_px, device, judge, config.references)
     trained = train(network, task, config.recipe, config.out, device, say)
     segmenter = Segmenter(trained, card, device)
     rows = []

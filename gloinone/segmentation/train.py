@@ -1,15 +1,16 @@
 """What a segmenter learns: the outline of the glomerulus in the middle of a crop."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gloinone.learning.device import autocast
-from gloinone.learning.patch_training import PatchSet, draw_crops, patches_identity
+from gloinone.learning.patch_training import PatchSet, draw_crops, patch_stains, patches_identity
 from gloinone.learning.patches import balanced_shares, cut_mask
+from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
 from gloinone.segmentation.losses import mask_loss
 
@@ -23,13 +24,16 @@ def segmenter_task(
     edge_px: int,
     device: torch.device,
     judge: Callable[[nn.Module], dict[str, float]],
+    references: Sequence[Basis] = (),
 ) -> Task[Batch]:
-    """The task of a segmenter; ``judge`` gives SCORES of averaged weights on the validation patches."""
+    """The task of a segmenter; ``judge`` gives SCORES of averaged weights on the validation patches;
+    ``references``: stains that some crops are shown in, beside those of the slides."""
     patches = parts.train
-    shares = balanced_shares(patches)
+    shares, stains = balanced_shares(patches), patch_stains(patches, references)
 
     def draw(step: int) -> Batch:
-        drawn = draw_crops(patches, shares, recipe.batch, edge_px, np.random.default_rng((recipe.seed, step)))
+        rng = np.random.default_rng((recipe.seed, step))
+        drawn = draw_crops(patches, shares, recipe.batch, edge_px, rng, stains)
         cut = zip(drawn.numbers, drawn.affines, strict=True)
         masks = np.stack([cut_mask(patches.masks[number], affine, edge_px) for number, affine in cut])
         return torch.from_numpy(drawn.images), torch.from_numpy(masks)
@@ -48,5 +52,5 @@ def segmenter_task(
         validate=judge if len(parts.validation) else None,
         scores=SCORES,
         best_by="dice",
-        identity=patches_identity(parts, json.dumps({"edge_px": edge_px})),
+        identity=patches_identity(parts, json.dumps({"edge_px": edge_px}), references),
     )

@@ -229,6 +229,13 @@ def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
     assert [(m.what, m.n) for m in card.measured] == [("mean Dice per glomerulus", 5)]
 
 
+@pytest.mark.parametrize("kind", ["classifier", "segmenter"])
+def test_reference_stains_are_pictures_of_tissue(kind: str, slides: Path, tmp_path: Path) -> None:
+    refused = train(kind, slides, tmp_path / "m", "--stains", str(tmp_path))
+    assert refused.exit_code == 2
+    assert f"{tmp_path}: no picture of stained tissue" in refused.output
+
+
 def test_who_is_left_out_is_left_out_of_slides_and_crops(slides: Path, tmp_path: Path) -> None:
     crops, labels, out = tmp_path / "crops", tmp_path / "labels.csv", tmp_path / "c"
     crops.mkdir()
