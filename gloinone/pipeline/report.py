@@ -32,7 +32,7 @@ class SlideView:
     notes: tuple[str, ...]
     flags: str
     numbers: Mapping[str, float | None]
-    caution: str
+    sum_of: str
     """What the interval does not know."""
     address: str
     """Where a click on the name leads; empty if there is nothing to see."""
@@ -107,7 +107,7 @@ def view_slide(out: Path, place: int, slide: ReportSlide, max_bytes: int) -> Sli
         notes=tuple(map(shown, slide.notes)),
         flags=slide.row.get("flags", ""),
         numbers=slide.numbers,
-        caution=slide.caution,
+        sum_of=slide.sum_of,
         address=_address(out, slide.folder),
         illustrated=max_bytes > 0,
         overlay=inline_picture(slide.folder / OVERLAY, max_bytes) if max_bytes else None,

@@ -50,13 +50,10 @@ class ReportSlide:
         return has_our_columns(self.row)
 
     @property
-    def caution(self) -> str:
-        """What the interval does not know; empty for a slide of one piece of tissue."""
+    def sum_of(self) -> str:
+        """What the numbers add up; empty for a slide of one piece of tissue."""
         n_pieces = self.number("n_pieces")
-        if n_pieces is None or n_pieces < 2:
-            return ""
-        repeats = "levels of one core repeat glomeruli, the interval does not allow for it"
-        return f"sum over {n_pieces:.0f} pieces; {repeats}"
+        return "" if n_pieces is None or n_pieces < 2 else f"sum over {n_pieces:.0f} pieces"
 
     @property
     def why(self) -> str:
