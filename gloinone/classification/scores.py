@@ -64,6 +64,9 @@ NAMED = (NORMAL, SCLEROSED, *SCLEROSED_KINDS)
 GLOMERULI = (GLOMERULUS, *NAMED)
 LEVELS = {"auc_glomerulus": "AUC glomerulus vs none", "auc_sclerosed": "AUC sclerosed vs normal"}
 """Scores that need no threshold, one for each level of the hierarchy."""
+KIND = "balanced accuracy kind of sclerosis, given sclerosed"
+COMPARED = (*LEVELS.values(), KIND)
+"""Of two classifiers: none of them knows a cut."""
 
 
 def likelihood(probabilities: Floats, labels: Sequence[str]) -> float:
@@ -117,7 +120,7 @@ def class_measures(probabilities: Floats, labels: Sequence[str], calls: NDArray[
             lambda i: balanced_accuracy(calls[i, 1], is_sclerosed[i]),
         ),
         Measure(
-            "balanced accuracy kind of sclerosis, given sclerosed",
+            KIND,
             np.flatnonzero(np.isin(names, SCLEROSED_KINDS)),
             lambda i: mean_recall(likeliest[i], names[i]),
         ),

@@ -184,6 +184,8 @@ def test_classifier_from_slides(slides: Path, tmp_path: Path) -> None:
     assert "held out: s2" in result.output
     assert "network busy" in result.output
     assert "AUC glomerulus vs none, held-out patients: shipped" in result.output
+    assert "kind of sclerosis, given sclerosed, held-out patients: shipped" in result.output
+    assert (card.class_rule.nonglomerular_cut, card.score_combination) == (0.95, "damped")
     assert (tmp_path / "c" / "training.png").is_file()
     assert {m.what for m in card.measured} >= {"AUC sclerosed vs normal", "AUC glomerulus vs none"}
     before = paths.weights.read_bytes()
