@@ -108,6 +108,10 @@ if [ "$per_task" -lt $(((n_slides + longest - 1) / longest)) ]; then
 fi
 shards=$(((n_slides + per_task - 1) / per_task))
 
+# What a run refuses, such as an option it does not know, is refused now and not by every task when its turn comes. On
+# one slide: of each that is done a dry run looks into the file.
+"${command[@]}" run "$slides" "$out" "${run_options[@]}" --shard "0/$n_slides" --dry-run >/dev/null
+
 # % is sbatch's own sign in names of files
 mkdir -p -- "$out/logs"
 logs=${out//%/%%}/logs

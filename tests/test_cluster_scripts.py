@@ -16,7 +16,12 @@ SLURM = {
     "sbatch": 'for word; do printf "%s\\0" "$word"; done >>"$CALLS.$$"; cat >/dev/null; echo "77;there"',
 }
 PROGRAM = """#!/bin/bash
-# list IN OUT: as many lines as IN has entries; run: until it is told to stop
+# list IN OUT: as many lines as IN has entries; run: until it is told to stop, or as a dry one
+case " $* " in *" --dry-run "*)
+  echo "would do a.svs"; printf "%s\\0" "$@" >>"$CALLS.dry"
+  case " $* " in *" --min-scor "*) echo "Error: No such option: --min-scor" >&2; exit 2 ;; esac
+  exit 0 ;;
+esac
 [ "$1" != run ] || { trap 'echo "stopped $*"; exit 143' TERM; echo "running $*"; sleep 60 & wait; }
 [ "$1" != list ] || ls "$2" >"$3/slides.txt"
 """
@@ -132,6 +137,25 @@ def test_what_makes_no_sense(options: list[str], says: str, place: Path) -> None
     assert done.returncode == 2
     assert says in done.stderr
     assert not list(place.glob("calls*"))
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["", "dry"])
+def test_options_that_a_run_refuses_are_not_submitted(how: tuple[str, ...], place: Path) -> None:
+    done = submit(*how, "--program", "./gloinone", "in", "out", "--", "--min-scor", "0.3")
+    assert (done.returncode, done.stderr) == (2, "Error: No such option: --min-scor\n")
+    assert "sbatch" not in done.stdout
+    assert not [path for path in place.glob("calls.*") if path.name != "calls.dry"]
+
+
+@pytest.mark.parametrize("program", [("--program", "./gloinone"), ()], ids=["program", "image"])
+def test_options_are_tried_on_one_slide(program: tuple[str, ...], place: Path) -> None:
+    (place / "in").rename(place / "the 'slides'")
+    done = submit(*program, "the 'slides'", "odd out", "--", "--mpp-csv", "a b.csv")
+    assert done.returncode == 0, done.stderr
+    assert "would do" not in done.stdout
+    tried = (place / "calls.dry").read_text().split("\0")[:-1]
+    places = [f"{place}/the 'slides'", f"{place}/odd out"]
+    assert tried == ["run", *places, "--mpp-csv", "a b.csv", "--shard", "0/3", "--dry-run"]
 
 
 def task(place: Path, restarts: int, *command: str) -> "subprocess.Popen[str]":

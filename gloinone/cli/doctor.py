@@ -16,8 +16,9 @@ from gloinone.errors import GloInOneError
 
 PYTHON = (3, 11)
 OPENSLIDE = (4, 0)
-SCRATCH_GIB = 1.0
-"""Free space under which the temporary folder is called too small."""
+SCRATCH_MIB = 16
+"""Free space under which the temporary folder is called too small. A run writes nothing there itself; on a GPU the
+driver may keep what it compiled. Apptainer's --contain gives 64."""
 REINSTALL = "install again with `make setup`, or use the image"
 
 
@@ -140,11 +141,12 @@ def check_scratch() -> Check:
         with tempfile.TemporaryFile(dir=folder) as stream:
             stream.write(b"\0" * 2**20)
             stream.flush()
-        free_gib = shutil.disk_usage(folder).free / 2**30
+        free_mib = shutil.disk_usage(folder).free // 2**20
     except OSError as error:
         return Check("scratch", f"cannot be written: {_one_line(error)}", "set TMPDIR to a folder that can")
-    mend = "" if free_gib >= SCRATCH_GIB else "free some space, or set TMPDIR to a folder on a larger disk"
-    return Check("scratch", f"{folder}, {free_gib:.0f} GiB free", mend)
+    mend = "free some space, or set TMPDIR to a folder on a larger disk; in a container mount one at /tmp"
+    free = f"{free_mib} MiB" if free_mib < 1024 else f"{free_mib / 1024:.0f} GiB"
+    return Check("scratch", f"{folder}, {free} free", "" if free_mib >= SCRATCH_MIB else mend)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """``gloinone inspect``: what a slide is and what a run would read of it, from its overview alone."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import click
 
 from gloinone.cli.errors import verbose_option
 from gloinone.cores import available_cores
-from gloinone.errors import UsageError
+from gloinone.errors import ResolutionError, UsageError
 
 if TYPE_CHECKING:
     from gloinone.slide.discover import SlidePath
@@ -43,22 +44,34 @@ USUAL = Network("none found; reckoned with the usual one", 2.0, 768, 224.0)
 @click.option(
     "--mpp-csv",
     type=click.Path(path_type=Path),
-    help="Table with columns slide and mpp; goes before what the file says.",
+    help="Table with columns slide (any end of the path) and mpp; goes before what the file says.",
 )
 @verbose_option
 def command(slide: Path, mpp: float | None, mpp_csv: Path | None, verbose: bool) -> None:
     """Say what a slide is and what a run would read of it.
 
     Format, size, levels, microns per pixel and where they come from, area of tissue, tiles to read, and
-    roughly the time a run takes on this machine's processor. Only the slide's overview is read.
+    roughly the time a run takes on this machine's processor. Only the slide's overview is read. Without microns per
+    pixel it says what does not hang on them, and ends with exit status 2.
 
     Example: gloinone inspect biopsy.svs
     """
     from gloinone.slide.reader import open_slide
+    from gloinone.slide.resolution import Resolution
 
     found = the_slide(slide)
-    with open_slide(found.path, found.name, resolution_of(found.name, mpp, mpp_csv)) as opened:
-        lines = description(opened) + reading(opened, detector())
+    said = resolution_of(slide, found, mpp, mpp_csv)
+    try:
+        with open_slide(found.path, found.name, said) as opened:
+            show(description(opened) + reading(opened, detector()))
+    except ResolutionError:
+        with open_slide(found.path, found.name, Resolution(1.0, "option")) as opened:
+            show(description(opened, has_mpp=False))
+        raise
+
+
+def show(lines: list[tuple[str, str]]) -> None:
+    """A line each."""
     for what, text in lines:
         click.echo(f"{what:<11} {text}")
 
@@ -73,12 +86,17 @@ def the_slide(path: Path) -> "SlidePath":
     return slides[0]
 
 
-def resolution_of(name: str, mpp: float | None, mpp_csv: Path | None) -> "Resolution":
-    """What the user says of it."""
+def resolution_of(path: Path, found: "SlidePath", mpp: float | None, mpp_csv: Path | None) -> "Resolution":
+    """What the user says of it. ``path``: as it was named, which may be the folder that holds the slide."""
+    from gloinone.slide.discover import readable
     from gloinone.slide.resolution import check_mpp_option, read_mpp_csv, resolution_for
 
-    table = None if mpp_csv is None else read_mpp_csv(mpp_csv)
-    return resolution_for(name, table, None if mpp is None else check_mpp_option(mpp))
+    table = None
+    if mpp_csv is not None:
+        named = Path(os.path.abspath(path))  # links stay, and .. goes
+        folder = named if found.walked else named.parent
+        table = read_mpp_csv(mpp_csv).for_path(found.name, f"{readable(folder.as_posix())}/{found.name}")
+    return resolution_for(found.name, table, None if mpp is None else check_mpp_option(mpp))
 
 
 def detector() -> Network:
@@ -96,21 +114,20 @@ def detector() -> Network:
     return Network(card.identity, card.mpp, card.edge_px, card.margin_um)
 
 
-def description(slide: "Slide") -> list[tuple[str, str]]:
-    """What the file says; no pixels are read."""
+def description(slide: "Slide", has_mpp: bool = True) -> list[tuple[str, str]]:
+    """What the file says; no pixels are read. ``has_mpp``: the slide's microns per pixel are known."""
     info = slide.info
     where = {"file": "from the file", "csv": "from --mpp-csv", "option": "from --mpp"}[info.mpp_source]
     millimetres = f"{info.um_from_l0(info.width) / 1000:.2f} x {info.um_from_l0(info.height) / 1000:.2f} mm"
     lines = [
         ("slide", info.name),
         ("format", info.vendor),
-        ("size", f"{info.width} x {info.height} px, {millimetres}"),
-        ("mpp", f"{info.mpp:.4g} um/px, {where}"),
+        ("size", f"{info.width} x {info.height} px" + (f", {millimetres}" if has_mpp else "")),
+        ("mpp", f"{info.mpp:.4g} um/px, {where}" if has_mpp else "not known"),
     ]
-    lines += [
-        (f"level {index}", f"{level.width} x {level.height} px, {info.mpp * downsample:.4g} um/px")
-        for index, (level, downsample) in enumerate(zip(slide.levels, info.level_downsamples, strict=True))
-    ]
+    for index, (level, downsample) in enumerate(zip(slide.levels, info.level_downsamples, strict=True)):
+        scale = f"{info.mpp * downsample:.4g} um/px" if has_mpp else f"downsample {downsample:.4g}"
+        lines.append((f"level {index}", f"{level.width} x {level.height} px, {scale}"))
     if info.bounds is not None:
         x, y, width, height = info.bounds
         lines.append(("scanned", f"{width} x {height} px at {x}, {y}"))

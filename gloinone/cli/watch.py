@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STATUSES: tuple[RowStatus, ...] = ("done", "partial", "failed", "skipped", "pending")
 MAX_NAMED = 8
+EXIT_GIVEN_UP = 1
 
 
 @click.command()
@@ -28,11 +29,13 @@ MAX_NAMED = 8
 )
 @click.option("--once", is_flag=True, help="Say it once and end.")
 @verbose_option
-def command(out: Path, every: float, once: bool, verbose: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, out: Path, every: float, once: bool, verbose: bool) -> None:
     """Show how far the runs are that write into OUT.
 
     Read from its list, its slides' states and its claims; nothing is written, and it may be called on any machine
-    that sees OUT. Ends when every listed slide is settled and nobody is at work.
+    that sees OUT. Ends when every listed slide is settled and nobody is at work; with exit status 1 when no run has
+    given a sign of life for ten minutes: it was killed or cancelled, or its tasks wait in the queue.
 
     Example: gloinone watch out/
     """
@@ -44,18 +47,25 @@ def command(out: Path, every: float, once: bool, verbose: bool) -> None:
 
     watch, console = Watch(out), Console()
     standing = watch.look()
-    if once or standing.is_over or not console.is_terminal:
+    if once or has_ended(standing) or not console.is_terminal:
         click.echo("\n".join(lines(standing)))
-        while not (once or standing.is_over):
+        while not (once or has_ended(standing)):
             time.sleep(every)
             standing = watch.look()
             click.echo("\n" + "\n".join(lines(standing)))
-        return
-    with Live(Text("\n".join(lines(standing))), console=console, auto_refresh=False) as live:
-        while not standing.is_over:
-            time.sleep(every)
-            standing = watch.look()
-            live.update(Text("\n".join(lines(standing))), refresh=True)
+    else:
+        with Live(Text("\n".join(lines(standing))), console=console, auto_refresh=False) as live:
+            while not has_ended(standing):
+                time.sleep(every)
+                standing = watch.look()
+                live.update(Text("\n".join(lines(standing))), refresh=True)
+    if standing.is_given_up and not once:
+        ctx.exit(EXIT_GIVEN_UP)
+
+
+def has_ended(standing: "Standing") -> bool:
+    """There is nothing to wait for."""
+    return standing.is_over or standing.is_given_up
 
 
 def lines(standing: "Standing") -> Iterator[str]:
@@ -75,6 +85,11 @@ def lines(standing: "Standing") -> Iterator[str]:
         yield f"  {readable(one.slide)}{silent}"
     if len(standing.at_work) > MAX_NAMED:
         yield f"  and {len(standing.at_work) - MAX_NAMED} more"
+    if standing.is_given_up:
+        yield (
+            f"no run has given a sign of life for {duration(standing.quiet_s)}: it was killed or cancelled, or waits "
+            "in a queue; the same command as before goes on with what is not done"
+        )
     if standing.failed:
         yield "failed, the latest first:"
     for failed in standing.failed[:MAX_NAMED]:

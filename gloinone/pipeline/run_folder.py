@@ -11,7 +11,7 @@ from gloinone.pipeline.layout import CLAIMS, SLIDES, slide_place
 from gloinone.pipeline.merge import find_states, merge
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.run_record import check_naming, now, record_path, write_record
-from gloinone.pipeline.slide_list import write_list
+from gloinone.pipeline.slide_list import complete_list, write_list
 from gloinone.pipeline.state import State, read_state
 from gloinone.pipeline.tasks import Method, RunConfig, Work, list_work
 from gloinone.slide.discover import readable
@@ -39,6 +39,7 @@ def run_folder(
             config.source, config.out, work.slides, hide_paths=config.hides_names, origins=work.origins
         )
         work = list_work(config, method)  # of the list, which another shard may have written first
+    complete_list(config.out, work.origins)
     if config.xml_beside_slide:
         check_writable(config.source if config.source.is_dir() else config.source.parent)
     for folder in (config.out, config.out / CLAIMS, record_path(config).parent):

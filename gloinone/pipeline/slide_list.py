@@ -52,6 +52,36 @@ def write_list(
     return False
 
 
+def complete_list(out: Path, origins: Mapping[str, Origin]) -> None:
+    """Write patients and stains that came to be known into the list; its slides and their order stay.
+
+    What a run is told goes before what the list says; where it is told nothing of a slide, that stays. Raises
+    OutputError, UsageError for a damaged list.
+    """
+    path = out / SLIDE_LIST
+
+    def completed() -> bytes | None:
+        """None where nothing is to be changed."""
+        entries = [
+            (slide, said, _over(said, origins.get(slide.name, UNSAID))) for slide, said in _entries(out)
+        ]
+        if all(said == told for _, said, told in entries):
+            return None
+        return "".join(_line(Path(), slide, told) + "\n" for slide, _, told in entries).encode("ascii")
+
+    while origins and path.exists() and completed() is not None:
+        with Claims(out / CLAIMS).hold("list", SLIDE_LIST) as claim:
+            if claim is not None:
+                if (data := completed()) is not None:  # as it is now that nobody else changes it
+                    write_atomic(path, data)
+                return
+        time.sleep(POLL_S)
+
+
+def _over(said: Origin, told: Origin) -> Origin:
+    return Origin(told.patient or said.patient, told.stain or said.stain)
+
+
 def read_list(out: Path) -> tuple[SlidePath, ...] | None:
     """The list's slides, with paths relative to IN; None without a list. Raises UsageError if it is damaged."""
     return tuple(slide for slide, _ in _entries(out)) if (out / SLIDE_LIST).exists() else None

@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from gloinone.pipeline.claims import DEAD_AFTER_S, read_holder
-from gloinone.pipeline.layout import CLAIMS, SLIDE_LIST
+from gloinone.pipeline.layout import CLAIMS, RUN, RUNS, SLIDE_LIST
 from gloinone.pipeline.merge import find_states
 from gloinone.pipeline.run_record import read_records
 from gloinone.pipeline.slide_list import read_list
@@ -19,6 +20,9 @@ LATEST = 50
 """Slides whose ends say how fast it goes."""
 MAX_AGE_S = 3600.0
 """A slide that ended longer ago says nothing of the speed."""
+GIVEN_UP_AFTER_S = 5 * DEAD_AFTER_S
+"""Without any sign of life. Longer than a claim takes to be dead: a task that SLURM queues again starts two minutes
+later, and between slides, where nothing is claimed, a run may judge thousands or write the report."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Standing:
     """Slides; None where none has ended within the hour."""
     is_running: bool = False
     """A run has begun and not written down its end; one that was killed never will."""
+    quiet_s: float = 0.0
+    """Since the last sign of life of any run; 0 where none has begun yet."""
 
     @property
     def left_s(self) -> float | None:
@@ -74,6 +80,11 @@ class Standing:
         """Nothing is pending, as far as is known, and nobody is at work."""
         waited_for = self.is_running if self.total is None else bool(self.counts.get("pending"))
         return not waited_for and all(one.is_silent for one in self.at_work)
+
+    @property
+    def is_given_up(self) -> bool:
+        """It is not over, and whoever was at it has probably died or was cancelled."""
+        return not self.is_over and self.quiet_s > GIVEN_UP_AFTER_S
 
 
 @dataclass
@@ -91,15 +102,17 @@ class Watch:
         counts: Counter[RowStatus] = Counter(one.status for one in settled)
         if listed is not None:
             counts["pending"] = len({slide.name for slide in listed} - {one.slide for one in settled})
+        at_work = tuple(sorted(self._at_work(now), key=lambda one: one.slide))
         failed = sorted((s for s in settled if s.status == "failed"), key=lambda s: -s.finished)
         return Standing(
             total=None if listed is None else sum(counts.values()),
             counts=counts,
             n_glomeruli=sum(one.n_glomeruli for one in settled),
-            at_work=tuple(sorted(self._at_work(now), key=lambda one: one.slide)),
+            at_work=at_work,
             failed=tuple(failed),
             per_hour=speed([one.finished for one in settled], now),
             is_running=any(record.get("status") == "running" for record in read_records(self.out)),
+            quiet_s=min([*(one.silent_s for one in at_work), *self._since_written(now)], default=0.0),
         )
 
     def _settled(self) -> Iterator[Settled]:
@@ -112,6 +125,14 @@ class Watch:
                     continue
                 self._known[folder] = stamp, _settled(state)
             yield self._known[folder][1]
+
+    def _since_written(self, now: float) -> Iterator[float]:
+        """Seconds since each state and each run's record was written."""
+        for (_, mtime_ns), _ in self._known.values():
+            yield max(0.0, now - mtime_ns / 1e9)
+        for path in (self.out / RUN, *(self.out / RUNS).glob("*.json")):
+            with suppress(FileNotFoundError):
+                yield max(0.0, now - path.stat().st_mtime)
 
     def _at_work(self, now: float) -> Iterator[AtWork]:
         for path in (self.out / CLAIMS).glob("*.json"):

@@ -86,6 +86,16 @@ class MppTable:
                 raise UsageError(f"{self.path}, line {second}: {key} is listed twice, first in line {first}")
         return MppTable(self.path, self.rows, ambiguous)
 
+    def for_path(self, name: str, path: str) -> "MppTable":
+        """The table of one slide, ``name``, of which the whole path is known, but not which folder is IN.
+
+        Its row is the longest that is an end of the path.
+        """
+        parts = normal_name(path).split("/")
+        tails = [normal_name("/".join(parts[start:])) for start in range(len(parts))]
+        row = next((self.rows[tail] for tail in tails if tail in self.rows), None)
+        return MppTable(self.path, {normal_name(name): row} if row else {})
+
     def unmatched(self, names: Iterable[str]) -> list[str]:
         """A sentence for each row that belongs to none of the slides."""
         names = list(names)

@@ -1,8 +1,10 @@
 """The doctor: right where all is well, and a mend for everything that is not."""
 
 import hashlib
+import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -100,6 +102,14 @@ def test_a_scratch_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch
     assert "TMPDIR" in doctor.check_scratch().mend
 
 
-def test_a_full_scratch_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "SCRATCH_GIB", 1e9)
-    assert "larger disk" in doctor.check_scratch().mend
+@pytest.mark.parametrize(
+    ("free", "said", "well"),
+    [(4 << 20, "4 MiB", False), (63 << 20, "63 MiB", True), (9 << 30, "9 GiB", True)],
+)
+def test_scratch_as_small_as_an_images_is_enough(
+    free: int, said: str, well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    check = doctor.check_scratch()
+    assert check.found.endswith(f", {said} free")
+    assert ("larger disk" not in check.mend) is well

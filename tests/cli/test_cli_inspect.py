@@ -75,6 +75,47 @@ def test_where_the_resolution_came_from(tmp_path: Path) -> None:
     assert lines_of(both)["mpp"] == "0.25 um/px, from --mpp-csv"
 
 
+@pytest.mark.parametrize(
+    ("named", "rows", "mpp"),
+    [
+        ("in/a/x.tif", "a/x.tif,0.25", "0.25 um/px, from --mpp-csv"),
+        ("in/a/x.tif", "x.tif,0.5\na\\x.tif,0.25\nin/b/x.tif,2", "0.25 um/px, from --mpp-csv"),
+        ("in/a/../a/x.tif", "in/a/x.tif,0.25", "0.25 um/px, from --mpp-csv"),
+        ("in", "a/x.tif,0.25", "0.25 um/px, from --mpp-csv"),
+        ("in/a/x.tif", "b/x.tif,0.25\nax.tif,0.5", "1 um/px, from the file"),
+        ("in/a/x.tif", "a/x.tif,", "1 um/px, from the file"),
+    ],
+)
+def test_a_row_says_any_end_of_the_path(
+    named: str, rows: str, mpp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in/a").mkdir(parents=True)
+    write_slide(tmp_path / "in/a/x.tif")
+    (tmp_path / "mpp.csv").write_text(f"slide,mpp\n{rows}\n")
+    assert lines_of(inspect(tmp_path / named, "--mpp-csv", tmp_path / "mpp.csv"))["mpp"] == mpp
+    monkeypatch.chdir(tmp_path / "in/a")
+    if named.endswith("x.tif"):
+        assert lines_of(inspect("x.tif", "--mpp-csv", tmp_path / "mpp.csv"))["mpp"] == mpp
+
+
+@pytest.mark.parametrize("rows", ["", "x.tif,80"])
+def test_without_resolution_it_says_the_rest(rows: str, tmp_path: Path) -> None:
+    (tmp_path / "mpp.csv").write_text(f"slide,mpp\n{rows}\n")
+    result = inspect(write_slide(tmp_path / "x.tif", mpp=None), "--mpp-csv", tmp_path / "mpp.csv")
+    assert result.exit_code == 2
+    assert result.stdout.splitlines() == [
+        "slide       x.tif",
+        "format      generic-tiff",
+        "size        4096 x 3072 px",
+        "mpp         not known",
+        "level 0     4096 x 3072 px, downsample 1",
+        "level 1     1024 x 768 px, downsample 4",
+    ]
+    assert result.stderr.startswith("error: x.tif: ")
+    assert "--mpp" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_the_detectors_card_decides_what_is_read(tmp_path: Path) -> None:
     card = ModelCard(
         "detector",
@@ -107,7 +148,6 @@ def test_the_detectors_card_decides_what_is_read(tmp_path: Path) -> None:
         (["empty"], "a folder of 0 slides; name one of them"),
         (["two"], "a folder of 2 slides; name one of them"),
         (["text.svs"], "text.svs: "),
-        (["nompp.tif"], "pass --mpp"),
         (["nompp.tif", "--mpp", "80"], "outside 0.05 to 20"),
     ],
 )

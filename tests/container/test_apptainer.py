@@ -65,4 +65,6 @@ def test_nothing_bound_is_refused(sif: Path) -> None:
 
 def test_other_commands(sif: Path) -> None:
     assert _run(sif, "--version").stdout.startswith("gloinone ")
-    assert "hash right" in _run(sif, "doctor", "--device", "cpu").stdout
+    done = _run(sif, "doctor", "--device", "cpu")
+    assert done.returncode == 0, done.stdout
+    assert "hash right" in done.stdout

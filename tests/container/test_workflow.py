@@ -66,3 +66,12 @@ def test_the_list_knows_the_pseudonyms(tmp_path: Path, work: Callable[..., int])
     assert [row["slide"] for row in read_rows(out / "summary.csv")] == ["S0001"]
     assert "SECRET" not in (out / "slides.txt").read_text()
     assert "SECRET" in (tmp_path / "the key.csv").read_text()
+
+
+def test_the_list_knows_the_patients(tmp_path: Path, work: Callable[..., int]) -> None:
+    write_slide_file(tmp_path / "in" / "a.tif")
+    table = tmp_path / "the table.csv"
+    table.write_text("slide,mpp,patient\na.tif,,Ann\n")
+    assert work(settings=(f"mpp_csv={table}",)) == 0
+    assert '"patient": "Ann"' in (tmp_path / "out/slides.txt").read_text()
+    assert [row["patient"] for row in read_rows(tmp_path / "out" / "patients.csv")] == ["Ann"]

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from folder_fakes import FakeMethod, line_of, read_rows, run, start, tree, unfin
 from gloinone.errors import UsageError
 from gloinone.pipeline.merge import PENDING, merge
 from gloinone.pipeline.run_record import arguments_for_pending
-from gloinone.pipeline.slide_list import place_in, read_list, write_list
+from gloinone.pipeline.slide_list import complete_list, listed_origins, place_in, read_list, write_list
 from gloinone.pipeline.tasks import Shard, walk
+from gloinone.records import Origin
 
 ODD_NAMES = [
     "new\nline \t tab.tif",
@@ -81,8 +83,13 @@ def test_shards_that_die_overlap_and_see_the_folder_grow(tmp_path: Path) -> None
     assert not unfinished(out)
 
 
-def test_a_patient_of_whom_a_slide_is_pending_is_not_whole(slides: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("listed_before", [False, True], ids=["", "listed without the table"])
+def test_a_patient_of_whom_a_slide_is_pending_is_not_whole(
+    slides: Path, tmp_path: Path, listed_before: bool
+) -> None:
     out, table = tmp_path / "out", tmp_path / "mpp.csv"
+    if listed_before:
+        write_list(slides, out, walk(slides, out)[0])
     table.write_text("slide,mpp,patient\na.svs,0.5,Ann\na.tif,0.5,Ann\nc.tif,0.5,Bo\n")
     run(slides, out, shard=Shard(0, 3), mpp_csv=table)
     merge(out)
@@ -91,6 +98,30 @@ def test_a_patient_of_whom_a_slide_is_pending_is_not_whole(slides: Path, tmp_pat
         ("Ann", 1, 1),
         ("Bo", 0, 1),
     ]
+
+
+def test_patients_are_added_to_a_list_and_nothing_else_changes(tmp_path: Path) -> None:
+    slides, out = tmp_path / "in", tmp_path / "out"
+    for name in ODD_NAMES:
+        write_slide_file(slides / name)
+    found = walk(slides, out)[0]
+    known = {found[0].name: Origin("Ann", "HE"), found[1].name: Origin("Bo")}
+    write_list(slides, out, found, origins=known)
+    before, listed = (out / "slides.txt").read_bytes(), read_list(out)
+    told = {found[0].name: Origin(stain="PAS"), found[2].name: Origin("Cy")}
+    with ThreadPoolExecutor(4) as shards:
+        assert not any(shards.map(lambda _: complete_list(out, told), range(4)))
+    assert listed_origins(out) == {
+        **{slide.name: Origin() for slide in found},
+        **known,
+        **told,
+        found[0].name: Origin("Ann", "PAS"),
+    }
+    assert read_list(out) == listed
+    write_list(slides, out, found, again=True, origins=known)
+    complete_list(out, known)
+    assert (out / "slides.txt").read_bytes() == before
+    assert not unfinished(out)
 
 
 def test_the_first_shard_lists_for_all(slides: Path, tmp_path: Path) -> None:

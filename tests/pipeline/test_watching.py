@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from folder_fakes import FakeMethod, config_for, run, write_slide_file
 
 from gloinone.cli.main import program
@@ -14,7 +14,8 @@ from gloinone.cli.watch import lines
 from gloinone.errors import SlideUnreadableError
 from gloinone.pipeline.claims import Claims
 from gloinone.pipeline.run_folder import run_folder
-from gloinone.pipeline.tasks import Shard
+from gloinone.pipeline.slide_list import write_list
+from gloinone.pipeline.tasks import Shard, walk
 from gloinone.pipeline.watching import Watch, speed
 
 
@@ -67,6 +68,53 @@ def test_a_run_without_a_list(out: Path) -> None:
     (out / "run.json").write_text(json.dumps({**record, "status": "running"}))
     standing = Watch(out).look()
     assert (standing.total, standing.left_s, standing.is_over) == (None, None, False)
+
+
+def age(out: Path, seconds: float) -> None:
+    """Of all that a run leaves behind."""
+    for path in out.rglob("*.json"):
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def watched(out: Path) -> Result:
+    return CliRunner().invoke(program, ["watch", str(out), "--every", "0.2"])
+
+
+@pytest.mark.parametrize("has_list", [True, False], ids=["cancelled array", "killed run without a list"])
+def test_it_ends_when_nobody_will_go_on(out: Path, has_list: bool) -> None:
+    if not has_list:
+        (out / "slides.txt").unlink()
+        record = json.loads((out / "runs/0-of-2.json").read_text())
+        (out / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    with Claims(out / ".claims").hold("key", "b.tif"):  # of a process that is killed
+        age(out, 540)
+        assert not Watch(out).look().is_given_up, "a task may be queued again"
+        age(out, 700)
+        result = watched(out)
+    assert result.exit_code == 1
+    assert "b.tif (no sign of life for 12 min)" in result.output
+    assert "no run has given a sign of life for 12 min" in result.output
+    assert CliRunner().invoke(program, ["watch", str(out), "--once"]).exit_code == 0
+
+
+def test_it_does_not_end_while_there_is_a_sign_of_life(out: Path) -> None:
+    age(out, 7200)
+    with Claims(out / ".claims").hold("key", "b.tif"):  # a slide that takes hours
+        assert not Watch(out).look().is_given_up
+    age(out, 7200)
+    assert Watch(out).look().is_given_up
+    (out / "slides/a.tif/state.json").touch()
+    assert not Watch(out).look().is_given_up
+    age(out, 7200)
+    (out / "runs/1-of-2.json").write_text('{"status": "running"}')  # it loads the networks
+    assert not Watch(out).look().is_given_up
+
+
+def test_a_list_alone_waits_for_the_first_run(tmp_path: Path) -> None:
+    write_slide_file(tmp_path / "in" / "a.tif")
+    write_list(tmp_path / "in", tmp_path / "out", walk(tmp_path / "in", tmp_path / "out")[0])
+    standing = Watch(tmp_path / "out").look(now=time.time() + 1e6)
+    assert (standing.counts["pending"], standing.is_over, standing.is_given_up) == (1, False, False)
 
 
 def test_speed() -> None:
