@@ -142,6 +142,14 @@ def test_a_redrawn_outline_keeps_its_id_and_a_copied_id_does_not_mislead() -> No
     assert pair_up(machine[:0], reader, same[:0]) == []
 
 
+def test_an_id_that_another_export_gave_to_a_neighbour_does_not_mislead() -> None:
+    """Two that touch, renumbered by an export at another threshold: the circles say which is which."""
+    machine = np.array([[100.0, 100, 50], [190, 100, 50]])
+    swapped = np.array([[False, True], [True, False]])
+    assert sorted(pair_up(machine, machine, swapped)) == [(0, 0), (1, 1)]
+    assert pair_up(machine[:1], machine, swapped[:1]) == [(0, 0)]
+
+
 def test_what_the_reader_ignores_or_leaves_outside_of_his_region_is_on_neither_side(
     out: Path, tmp_path: Path
 ) -> None:
