@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gloinone.cli.errors import verbose_option
-from gloinone.cli.evaluate_options import FILE, FOLDER, PLACE, publish
+from gloinone.cli.evaluate_options import FILE, FOLDER, PLACE, keep_patients_out, publish
 
 
 @click.command(epilog="Example: gloinone compare out/ corrected/ --out agreement/")
@@ -58,9 +58,11 @@ def command(
     from gloinone.evaluation.groups import read_groups
     from gloinone.pipeline.edited import written_files
 
+    report = report or out / "compare"
+    keep_patients_out(out, groups, report)
     files = corrected_files(corrected or (out / "slides",))
     names = read_class_names(classes) if classes else None
     read = load_corrected(out, files, names, read_groups(groups), written_files(out), untouched)
     if read.strangers:
         click.echo(f"of no slide of {out}: {read.strangers}", err=True)
-    publish(compare(read), report or out / "compare")
+    publish(compare(read), report)

@@ -89,6 +89,7 @@ def loaded_run(out: Path, truth: Path, options: Mapping[str, Any]) -> "ScoredRun
     from gloinone.evaluation.groups import read_groups
     from gloinone.evaluation.run_output import load_run
 
+    keep_patients_out(out, options["groups"], options["report"])
     listed, classes = options.get("unlabelled"), options["classes"]
     return load_run(
         out,
@@ -98,6 +99,20 @@ def loaded_run(out: Path, truth: Path, options: Mapping[str, Any]) -> "ScoredRun
         read_unlabelled(listed) if listed else None,
         read_class_names(classes) if classes else None,
     )
+
+
+def keep_patients_out(out: Path, groups: Path | None, report: Path | None) -> None:
+    """Raises UsageError where patients of --groups would be written into an OUT whose slides bear pseudonyms."""
+    from gloinone.errors import UsageError
+    from gloinone.pipeline.run_record import has_pseudonyms
+
+    if groups is None or report is None or not report.resolve().is_relative_to(out.resolve()):
+        return
+    if has_pseudonyms(out):
+        raise UsageError(
+            f"--groups: would write its patients into {out}, whose slides bear pseudonyms; pass --out with a folder "
+            "outside of it, or leave --groups away: the patients of the run's own tables bear pseudonyms, too"
+        )
 
 
 def publish_run(

@@ -17,6 +17,7 @@ from threshold_method import ThresholdMethod, run_at
 
 from gloinone.annotations.class_names import read_class_names
 from gloinone.cli.compare import command
+from gloinone.cli.main import program
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.agreement import balanced_accuracy, kappa, limits_of_agreement
 from gloinone.evaluation.compare import MEASURES, compare, counts, glances, pair_up
@@ -118,6 +119,37 @@ def test_pieces_and_patients_where_they_are_known(out: Path, corrected: Path, tm
     assert float(patient["% sclerosed, reader"]) == 60
     for name in ("bland_altman_count", "bland_altman_percent_sclerosed", "compare_classes"):
         assert (tmp_path / "x" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("record", ["run.json", "runs/0-of-2.json"])
+def test_patients_of_a_table_do_not_get_into_an_out_with_pseudonyms(
+    out: Path, corrected: Path, tmp_path: Path, record: str
+) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient\none/a.png,Ada Quux\ntwo/a.png,Ada Quux\n")
+    (out / record).parent.mkdir(exist_ok=True)
+    (out / record).write_text(json.dumps({"pseudonyms": True}))
+    before = sorted(out.rglob("*"))
+    asked = ["compare", str(out), str(corrected), "--groups", str(table)]
+    for more in ([], ["--out", str(out / "x/y")]):
+        refused = CliRunner().invoke(program, [*asked, *more])
+        assert (refused.exit_code, sorted(out.rglob("*"))) == (2, before)
+        assert "pass --out with a folder outside" in refused.stderr
+    asked_of_evaluate = [
+        "evaluate",
+        "detection",
+        str(out),
+        str(corrected),
+        *asked[3:],
+        "--out",
+        str(out / "x"),
+    ]
+    refused = CliRunner().invoke(program, asked_of_evaluate)
+    assert (refused.exit_code, sorted(out.rglob("*"))) == (2, before)
+    done = CliRunner().invoke(program, [*asked, "--out", str(tmp_path / "out-beside")])
+    assert done.exit_code == 0, done.output
+    assert "Ada Quux" in (tmp_path / "out-beside/compare_slides.csv").read_text()
+    assert CliRunner().invoke(program, asked[:3]).exit_code == 0
 
 
 def test_kappa_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
