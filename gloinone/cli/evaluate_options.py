@@ -129,7 +129,10 @@ def publish_run(
 
 
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:
-    """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr."""
+    """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr.
+
+    Tables of an earlier evaluation in that folder that this one could have and has not are removed, nothing else.
+    """
     from gloinone.pipeline.atomic import write_atomic
 
     for table in evaluation.tables:
@@ -139,6 +142,8 @@ def publish(evaluation: "Evaluation", folder: Path | None) -> None:
         click.echo(note, err=True)
     if folder is None:
         return
+    for name in evaluation.absent:
+        (folder / f"{name}.csv").unlink(missing_ok=True)
     pictures = []
     for name, draw in evaluation.plots.items():
         write_atomic(folder / f"{name}.png", draw())

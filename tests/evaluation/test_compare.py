@@ -121,6 +121,22 @@ def test_pieces_and_patients_where_they_are_known(out: Path, corrected: Path, tm
         assert (tmp_path / "x" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_tables_of_an_earlier_comparison_do_not_stay(out: Path, corrected: Path, tmp_path: Path) -> None:
+    report, table, mine = tmp_path / "x", tmp_path / "groups.csv", tmp_path / "x/compare_mine.csv"
+    pieces = out / "slides/one/a.png" / PIECE_MAP
+    assert cv2.imwrite(str(pieces), np.ones((40, SIZE[0] // 10), np.uint16))
+    table.write_text("slide,patient\none/a.png,P1\ntwo/a.png,P1\n")
+    asked = [str(out), str(corrected), "--out", str(report)]
+    assert CliRunner().invoke(command, [*asked, "--groups", str(table)]).exit_code == 0
+    optional = {"compare_patients.csv", "compare_pieces.csv"}
+    before = {path.name for path in report.iterdir()}
+    assert optional < before
+    pieces.unlink()
+    mine.write_text("a,b\n")
+    assert CliRunner().invoke(command, asked).exit_code == 0
+    assert {path.name for path in report.iterdir()} == before - optional | {mine.name}
+
+
 @pytest.mark.parametrize("record", ["run.json", "runs/0-of-2.json"])
 def test_patients_of_a_table_do_not_get_into_an_out_with_pseudonyms(
     out: Path, corrected: Path, tmp_path: Path, record: str
