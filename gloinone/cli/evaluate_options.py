@@ -133,7 +133,7 @@ def publish(evaluation: "Evaluation", folder: Path | None) -> None:
 
     Tables of an earlier evaluation in that folder that this one could have and has not are removed, nothing else.
     """
-    from gloinone.pipeline.atomic import write_atomic
+    from gloinone.pipeline.atomic import check_writable, write_atomic
 
     for table in evaluation.tables:
         if not table.long:
@@ -142,6 +142,7 @@ def publish(evaluation: "Evaluation", folder: Path | None) -> None:
         click.echo(note, err=True)
     if folder is None:
         return
+    check_writable(folder)
     for name in evaluation.absent:
         (folder / f"{name}.csv").unlink(missing_ok=True)
     pictures = []
