@@ -23,6 +23,7 @@ from gloinone.evaluation.agreement import balanced_accuracy, kappa, limits_of_ag
 from gloinone.evaluation.compare import MEASURES, compare, counts, glances, pair_up
 from gloinone.evaluation.corrected import PIECE_MAP, load_corrected
 from gloinone.evaluation.corrected_files import choose_answers
+from gloinone.pipeline.export import ExportConfig, export
 from gloinone.pipeline.run_folder import run_folder
 
 
@@ -317,6 +318,30 @@ def test_a_file_as_the_machine_wrote_it_is_no_answer(tmp_path: Path) -> None:
     assert (edited["added"], agreed["slide"], agreed["missed"], agreed["added"]) == ("1", "bc.tif", "0", "0")
     done = CliRunner().invoke(command, [str(out), str(copies), "--untouched"])
     assert [row["added"] for row in read_csv(out / "compare/compare_slides.csv")] == ["0", "0"]
+
+
+def test_answers_from_before_an_export_at_another_threshold(tmp_path: Path) -> None:
+    """Ids are others since: circles still pair, and copies that nobody touched are still no answer."""
+    source, out, copies = tmp_path / "in", tmp_path / "out", tmp_path / "copies"
+    copies.mkdir()
+    for name in ("a.svs", "bc.tif"):
+        write_slide_file(source / name)
+    run_at(source, out)
+    for name in ("a.svs/a.xml", "bc.tif/bc.xml"):
+        (copies / Path(name).name).write_bytes((out / "slides" / name).read_bytes())
+    edited = _edit_xml(copies / "a.xml")
+
+    def rows() -> list[dict[str, str]]:
+        assert CliRunner().invoke(command, [str(out), str(copies)]).exit_code == 0
+        return read_csv(out / "compare/compare_glomeruli.csv")
+
+    before = {row["glomerulus"]: row["x"] for row in rows()}
+    export(ExportConfig(out, min_score=0.5))
+    after = [row for row in rows() if row["machine"]]
+    assert {row["slide"] for row in after} == {"a.svs"}
+    assert any(before[row["glomerulus"]] != row["x"] for row in after)
+    unlike = {row["x"] for row in after if row["machine"] != row["reader"]}
+    assert unlike <= {before[name] for name in edited}
 
 
 def test_geojson_of_a_cropped_slide_is_where_qupath_has_it(tmp_path: Path) -> None:
