@@ -150,11 +150,11 @@ def read_rows(path: Path) -> list[dict[str, object]]:
 
 
 def tree(out: Path) -> dict[str, bytes]:
-    """Every file of OUT by its path, times, logs and the record of the run aside."""
+    """Every file of OUT by its path, times, logs, the record of the run and hashes of what was there before aside."""
     files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
     for name in files:
         if name.endswith("state.json"):
-            files[name] = json.dumps({**json.loads(files[name]), "times": None}).encode()
+            files[name] = json.dumps({**json.loads(files[name]), "times": None, "earlier": None}).encode()
         if name == "report.html":
             files[name] = re.sub(rb'<p class="soft">gloinone.*?</p>', b"", files[name])
     return {name: data for name, data in files.items() if not name.endswith(("log.txt", "run.json"))}

@@ -48,11 +48,8 @@ def parse_geojson(data: bytes, where: str, bounds: Bounds | None = None) -> list
 
 
 def _load(data: bytes, where: str) -> object:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a number in JSON")
-
-    try:
-        document: object = json.loads(data.decode(_json_encoding(data)), parse_constant=refuse)
+    try:  # NaN and Infinity, which is no JSON but what QuPath 0.4 writes for a measurement it lacks: null
+        document: object = json.loads(data.decode(_json_encoding(data)), parse_constant=lambda _: None)
     except RecursionError as error:
         raise AnnotationError(f"{where}: nested too deeply for GeoJSON; export it again") from error
     except ValueError as error:  # broken JSON, broken text, a number of thousands of digits
@@ -142,7 +139,9 @@ def _ring(coordinates: object, where: str) -> Points:
             [(_number(position[0]), _number(position[1])) for position in coordinates], np.float64
         )
     except (TypeError, IndexError, KeyError, OverflowError, ValueError) as error:
-        raise AnnotationError(f"{where}: a position is not [x, y]; export it again") from error
+        raise AnnotationError(
+            f"{where}: a position is not [x, y] of finite numbers; export it again"
+        ) from error
     ring = ring.reshape(-1, 2)
     wrong = check_coordinates(ring, where)
     if wrong:

@@ -89,6 +89,7 @@ def loaded_run(out: Path, truth: Path, options: Mapping[str, Any]) -> "ScoredRun
     from gloinone.evaluation.groups import read_groups
     from gloinone.evaluation.run_output import load_run
 
+    keep_patients_out(out, options["groups"], options["report"])
     listed, classes = options.get("unlabelled"), options["classes"]
     return load_run(
         out,
@@ -98,6 +99,20 @@ def loaded_run(out: Path, truth: Path, options: Mapping[str, Any]) -> "ScoredRun
         read_unlabelled(listed) if listed else None,
         read_class_names(classes) if classes else None,
     )
+
+
+def keep_patients_out(out: Path, groups: Path | None, report: Path | None) -> None:
+    """Raises UsageError where patients of --groups would be written into an OUT whose slides bear pseudonyms."""
+    from gloinone.errors import UsageError
+    from gloinone.pipeline.run_record import has_pseudonyms
+
+    if groups is None or report is None or not report.resolve().is_relative_to(out.resolve()):
+        return
+    if has_pseudonyms(out):
+        raise UsageError(
+            f"--groups: would write its patients into {out}, whose slides bear pseudonyms; pass --out with a folder "
+            "outside of it, or leave --groups away: the patients of the run's own tables bear pseudonyms, too"
+        )
 
 
 def publish_run(
@@ -114,8 +129,11 @@ def publish_run(
 
 
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:
-    """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr."""
-    from gloinone.pipeline.atomic import write_atomic
+    """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr.
+
+    Tables of an earlier evaluation in that folder that this one could have and has not are removed, nothing else.
+    """
+    from gloinone.pipeline.atomic import check_writable, write_atomic
 
     for table in evaluation.tables:
         if not table.long:
@@ -124,6 +142,9 @@ def publish(evaluation: "Evaluation", folder: Path | None) -> None:
         click.echo(note, err=True)
     if folder is None:
         return
+    check_writable(folder)
+    for name in evaluation.absent:
+        (folder / f"{name}.csv").unlink(missing_ok=True)
     pictures = []
     for name, draw in evaluation.plots.items():
         write_atomic(folder / f"{name}.png", draw())

@@ -16,8 +16,10 @@ from gloinone.labels import GLOMERULAR, GLOMERULUS, NORMAL, SCLEROSED
 from gloinone.metrics import Floats, in_ignored
 
 MIN_IOU = 0.5
-"""Of circles that are one glomerulus though they bear no common id."""
+"""Of circles that are one glomerulus, whatever their ids: an export at another threshold gives new ones."""
 STATES = (NORMAL, SCLEROSED)
+PIECES, PATIENTS = "compare_pieces", "compare_patients"
+"""Tables that only some comparisons have."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Glance:
 def pair_up(machine: Floats, reader: Floats, same_id: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Pairs of (N, 3) and (M, 3) circles that are one glomerulus, each circle at most once.
 
-    First those of the same id (N, M) that touch at all, then by overlap; the better first.
+    First those of an IoU of MIN_IOU, the better first. Of what is left, those of the same id (N, M) that overlap
+    at all: the reader shrank or moved that outline.
     """
     if not len(machine) or not len(reader):
         return []
     iou = circle_iou(machine, reader)
-    worth = np.where(same_id & (iou > 0), 1 + iou, np.where(iou >= MIN_IOU, iou, 0))
+    worth = np.where((iou >= MIN_IOU) | same_id, iou, 0)
     pairs = []
     while (best := worth.max()) > 0:
         i, j = (int(v) for v in np.argwhere(worth == best)[0])
@@ -181,15 +184,13 @@ def compare(run: ReadRun) -> Evaluation:
     ]
     if any(slide.pieces is not None for slide in run.slides):
         pieces = _grouped(seen, [], lambda g: (g.slide, g.piece))
-        tables.append(
-            Table("compare_pieces", "By piece of tissue", ("slide", "piece", *_COLUMNS), _rows(pieces))
-        )
+        tables.append(Table(PIECES, "By piece of tissue", ("slide", "piece", *_COLUMNS), _rows(pieces)))
     if len(patients) < len(slides):
-        tables.append(Table("compare_patients", "By patient", ("patient", *_COLUMNS), _rows(patients)))
+        tables.append(Table(PATIENTS, "By patient", ("patient", *_COLUMNS), _rows(patients)))
     tables.append(_glance_table(seen))
-    return Evaluation(
-        "Machine against reader", tuple(tables), (*run.notes, *_notes(seen)), _plots(seen, values)
-    )
+    absent = tuple({PIECES, PATIENTS} - {table.name for table in tables})
+    notes = (*run.notes, *_notes(seen))
+    return Evaluation("Machine against reader", tuple(tables), notes, _plots(seen, values), absent)
 
 
 def _limits_table(values: Floats) -> Table:
@@ -210,8 +211,8 @@ def _glance_table(seen: Sequence[Glance]) -> Table:
 
 def _notes(seen: Sequence[Glance]) -> Iterator[str]:
     yield (
-        "the same glomerulus: the same id and overlapping, or circles of an IoU of .5; kappa and balanced accuracy are "
-        "of glomeruli that both have, the reader's class being the truth"
+        "the same glomerulus: circles of an IoU of .5, or the same id and overlapping where those leave both; kappa "
+        "and balanced accuracy are of glomeruli that both have, the reader's class being the truth"
     )
     unknown = sum(g.reader is not None and state(g.reader) is None for g in seen)
     if unknown:

@@ -1,6 +1,6 @@
-"""Files that a pathologist corrected, each found to belong to a slide of OUT, and read beside what the machine said."""
+"""Files that a pathologist corrected, read beside what the machine said of their slides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +9,13 @@ import numpy as np
 
 from gloinone.annotations.class_names import ClassNames
 from gloinone.annotations.truth import Truth, read_truth
-from gloinone.errors import UsageError
+from gloinone.evaluation.corrected_files import Answers, choose_answers
 from gloinone.evaluation.groups import Groups
 from gloinone.evaluation.run_output import Row, bounds_of, read_summary, results, where_complete
 from gloinone.labels import NONGLOMERULAR
 from gloinone.records import PieceMap, Window
 from gloinone.slide.pieces import piece_under
 
-SUFFIXES = (".geojson.gz", ".geojson", ".xml")
 PIECE_MAP = "pieces.png"
 """Of a slide: (H, W) number of the piece under each pixel of the overview, 0 for none."""
 
@@ -50,67 +49,31 @@ class ReadRun:
 
     slides: tuple[ReadSlide, ...]
     notes: tuple[str, ...]
-
-
-def corrected_files(given: Sequence[Path]) -> list[Path]:
-    """The files, and all in the folders, whose suffix is one of XML or GeoJSON; hidden ones aside."""
-    found: list[Path] = []
-    for path in given:
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        named = [file for file in below if file.name.endswith(SUFFIXES) and not file.name.startswith(".")]
-        if not path.is_dir() and not named:
-            raise UsageError(f"{path}: neither .xml nor .geojson; give what ImageScope or QuPath saved")
-        found += named
-    return found
-
-
-def assign(files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
-    """Slide -> its file: that of the same name, told apart by folders where several slides have it.
-
-    Raises UsageError for a file of no slide or of several, and for two files of one slide.
-    """
-    assigned: dict[str, Path] = {}
-    for file in files:
-        alike = [name for name in names if _stem(file) in (Path(name).stem, Path(name).name)]
-        best = max((_shared(file, name) for name in alike), default=0)
-        nearest = [name for name in alike if _shared(file, name) == best]
-        if len(nearest) != 1:
-            which = f"{len(nearest)} slides ({', '.join(nearest[:3])})" if nearest else "no slide"
-            raise UsageError(f"{file}: fits {which}; corrected files are named as the slides are")
-        if nearest[0] in assigned:
-            raise UsageError(
-                f"{nearest[0]}: corrected in {assigned[nearest[0]]} and in {file}; give one of them"
-            )
-        assigned[nearest[0]] = file
-    return assigned
-
-
-def _stem(file: Path) -> str:
-    suffix = next(suffix for suffix in SUFFIXES if file.name.endswith(suffix))
-    return file.name.removesuffix(suffix)
-
-
-def _shared(file: Path, name: str) -> int:
-    """Last folders that a file's path and a slide's have in common; those of OUT end with the slide's own name."""
-    folders, own = file.resolve().parent.parts, Path(name).parts
-    if folders[-len(own) :] == own:
-        return len(own) + 1
-    parents = own[:-1]
-    return next((n for n in range(len(parents), 0, -1) if folders[-n:] == parents[-n:]), 0)
+    strangers: str = ""
+    """The first files of no slide by name: for the terminal alone, since the name of a file may be a patient's."""
 
 
 def load_corrected(
-    out: Path, files: Sequence[Path], classes: ClassNames | None = None, groups: Groups | None = None
+    out: Path,
+    files: Sequence[Path],
+    classes: ClassNames | None = None,
+    groups: Groups | None = None,
+    written: Mapping[str, Collection[str]] | None = None,
+    untouched: bool = False,
 ) -> ReadRun:
-    """The slides of a finished run that have a corrected file. Raises UsageError or AnnotationError."""
+    """The slides of a finished run that have a corrected file.
+
+    ``written`` and ``untouched`` as in `choose_answers`. Raises UsageError or AnnotationError.
+    """
     summary, groups = read_summary(out), groups or Groups()
     found = {name: (folder, rows) for name, folder, rows in results(out, summary, frozenset())}
+    answers = choose_answers(files, found, written, untouched)
     slides = []
-    for name, path in sorted(assign(files, list(found)).items()):
+    for name, path in sorted(answers.files.items()):
         folder, rows = found[name]
         slides.append(_read_slide(name, path, folder, rows, summary[name], classes, groups))
-    others = len(found) - len(slides)
-    return ReadRun(tuple(slides), tuple(_notes(slides, others)))
+    notes = _notes(slides, len(found) - len(slides), answers, untouched)
+    return ReadRun(tuple(slides), tuple(notes), answers.told_strangers())
 
 
 def _read_slide(
@@ -142,8 +105,13 @@ def _piece_map(path: Path) -> PieceMap | None:
     return None if pixels is None else np.asarray(pixels, np.uint16)
 
 
-def _notes(slides: Sequence[ReadSlide], others: int) -> Iterator[str]:
+def _notes(slides: Sequence[ReadSlide], others: int, answers: Answers, untouched: bool) -> Iterator[str]:
     yield f"{len(slides)} slides compared; {others} others have no corrected file"
+    if answers.n_untouched:
+        so = "agreed with, where the slide has no other" if untouched else "no reader's answer"
+        yield f"{answers.n_untouched} files are as the machine wrote them: {so}"
+    if answers.strangers:
+        yield f"{len(answers.strangers)} files are of no slide that has results: they count nowhere"
     ignored = sum(len(slide.reader.ignored) for slide in slides)
     if ignored:
         yield f"{ignored} places that the reader marked to be ignored count on neither side"

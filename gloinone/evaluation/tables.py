@@ -56,6 +56,8 @@ class Evaluation:
     """What is not in the numbers, and why."""
     plots: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     """File stem -> draws that PNG; not drawn where nobody wants it."""
+    absent: tuple[str, ...] = ()
+    """Tables that it has at other times: what an earlier one left of them does not belong to these."""
 
     def markdown(self, pictures: Sequence[str] = ()) -> str:
         """Every table and remark; ``pictures``: file names to show at the end."""

@@ -31,7 +31,7 @@ from gloinone.pipeline.merge import find_results, merge
 from gloinone.pipeline.one_slide import Account, Means, Shield, describe, put_in_place
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
-from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
+from gloinone.pipeline.run_record import has_pseudonyms, models_of, now, read_records, write_export_record
 from gloinone.pipeline.save import SaveOptions, write_slide
 from gloinone.pipeline.slide_log import SlideLog
 from gloinone.pipeline.state import Basis, Json, State, read_state
@@ -157,7 +157,7 @@ def _dicom_series(config: ExportConfig, names: Sequence[str]) -> Mapping[str, Se
     if "dicom-ann" not in config.formats:
         return {}
     check_dicom_writer()
-    if any(record.get("pseudonyms") for record in read_records(config.out)):
+    if has_pseudonyms(config.out):
         raise UsageError(
             "--format dicom-ann: its files name patient and study, which --pseudonyms hides; leave it out"
         )

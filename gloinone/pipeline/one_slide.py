@@ -217,6 +217,7 @@ def put_in_place(
         for note in (*warnings, *kept.notes):
             logger.warning("%s: %s", task.name, note, extra={"event": "kept", "slide": task.name})
         outputs = tuple(sorted(kept.renamed.get(name, name) for name in ours))
+        files = hash_protected(folder, outputs)
         state = State(
             slide=task.name,
             status=account.status,
@@ -225,8 +226,9 @@ def put_in_place(
             basis=task.basis,
             row=account.row,
             notes=(*account.notes, *warnings, *kept.notes),
-            files=hash_protected(folder, outputs),
+            files=files,
             beside=account.beside,
+            earlier=tuple(sorted(before.written - {*files.values()})) if before else (),
             outputs=outputs,
             device=means.device,
             times={**account.seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")},

@@ -104,6 +104,11 @@ def arguments_for_pending(out: Path) -> tuple[str, ...]:
     return ("run", "--pending", *(arguments[1:] or ("IN", str(out))))
 
 
+def has_pseudonyms(out: Path) -> bool:
+    """Whether slides and patients bear pseudonyms there."""
+    return any(bool(record.get("pseudonyms")) for record in read_records(out))
+
+
 def check_naming(out: Path, hides_names: bool) -> None:
     """Raises UsageError where OUT names slides in one way and this run would in the other."""
     if any(bool(record.get("pseudonyms")) != hides_names for record in read_records(out)):

@@ -71,10 +71,17 @@ class State:
     """sha256 of each XML and GeoJSON by name, as we wrote it."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """The same for a file that lies beside the slide."""
+    earlier: tuple[str, ...] = ()
+    """Of those that we wrote before, under other settings: a copy of one is no reader's answer either."""
     outputs: tuple[str, ...] = ()
     """Every file we wrote, relative to the folder; whatever else lies there is somebody's own."""
     device: str = ""
     times: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> frozenset[str]:
+        """sha256 of every XML and GeoJSON that we ever wrote of the slide, in OUT or beside it."""
+        return frozenset((*self.earlier, *self.files.values(), *self.beside.values()))
 
     @property
     def is_of_this_version(self) -> bool:
@@ -162,6 +169,7 @@ def _state_from(data: Mapping[str, Any]) -> State:
         notes=tuple(data["notes"]),
         files=dict(data["files"]),
         beside=dict(data["beside"]),
+        earlier=tuple(data.get("earlier", ())),
         outputs=tuple(data["outputs"]),
         device=str(data["device"]),
         times=dict(data["times"]),

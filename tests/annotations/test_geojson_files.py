@@ -168,6 +168,15 @@ def test_measurements_of_both_ages_and_other_properties():
     assert (new.measures, new.properties, old.measures) == ({"a": 1.0}, {"cut": True}, {"a": 1.5})
 
 
+def test_measurements_that_are_not_finite_are_none_as_qupath_0_4_writes_them():
+    lacking = {"a": 1.5, "b": float("nan"), "c": float("inf"), "d": -float("inf")}
+    read = parse(feature(measurements=lacking, other=float("nan")))
+    assert (read[0].measures, read[0].properties) == ({"a": 1.5}, {"other": None})
+    assert b"NaN" not in regions_geojson(read, "a")
+    old = [{"name": name, "value": value} for name, value in lacking.items()]
+    assert parse(feature(measurements=old))[0].measures == {"a": 1.5}
+
+
 def test_ids_and_names_that_qupath_gave_stay():
     own = str(uuid.uuid4())
     region = parse(feature(name="left core") | {"id": own})[0]
@@ -194,7 +203,8 @@ def test_points_lines_and_what_has_no_area_are_left_out():
         (b'{"type":"FeatureCollection"}', "no FeatureCollection"),
         (b"[3]", "feature 1: is not a Feature"),
         (b"[" * 100_000, "nested too deeply|not GeoJSON"),
-        (json.dumps(feature([[[0, 0], [float("nan"), 0], [1, 1]]])).encode(), "NaN is not a number"),
+        (json.dumps(feature([[[0, 0], [float("nan"), 0], [1, 1]]])).encode(), "not \\[x, y\\] of finite"),
+        (json.dumps(feature([[[0, 0], [1, -float("inf")], [1, 1]]])).encode(), "not \\[x, y\\] of finite"),
         (
             json.dumps(feature([[[0, 0], [1, 0], [1, 1]]])).replace("[1, 0]", "[1e999, 0]").encode(),
             "not a number",

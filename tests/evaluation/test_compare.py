@@ -9,18 +9,22 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from folder_fakes import write_slide_file
+from folder_fakes import config_for, write_slide_file
 from lxml import etree
 from made_run import SIZE, Found, write_run, write_truth
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
-from threshold_method import run_at
+from threshold_method import ThresholdMethod, run_at
 
 from gloinone.annotations.class_names import read_class_names
 from gloinone.cli.compare import command
+from gloinone.cli.main import program
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.evaluation.agreement import balanced_accuracy, kappa, limits_of_agreement
 from gloinone.evaluation.compare import MEASURES, compare, counts, glances, pair_up
-from gloinone.evaluation.corrected import PIECE_MAP, assign, load_corrected
+from gloinone.evaluation.corrected import PIECE_MAP, load_corrected
+from gloinone.evaluation.corrected_files import choose_answers
+from gloinone.pipeline.export import ExportConfig, export
+from gloinone.pipeline.run_folder import run_folder
 
 
 @pytest.fixture
@@ -118,6 +122,53 @@ def test_pieces_and_patients_where_they_are_known(out: Path, corrected: Path, tm
         assert (tmp_path / "x" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_tables_of_an_earlier_comparison_do_not_stay(out: Path, corrected: Path, tmp_path: Path) -> None:
+    report, table, mine = tmp_path / "x", tmp_path / "groups.csv", tmp_path / "x/compare_mine.csv"
+    pieces = out / "slides/one/a.png" / PIECE_MAP
+    assert cv2.imwrite(str(pieces), np.ones((40, SIZE[0] // 10), np.uint16))
+    table.write_text("slide,patient\none/a.png,P1\ntwo/a.png,P1\n")
+    asked = [str(out), str(corrected), "--out", str(report)]
+    assert CliRunner().invoke(command, [*asked, "--groups", str(table)]).exit_code == 0
+    optional = {"compare_patients.csv", "compare_pieces.csv"}
+    before = {path.name for path in report.iterdir()}
+    assert optional < before
+    pieces.unlink()
+    mine.write_text("a,b\n")
+    assert CliRunner().invoke(command, asked).exit_code == 0
+    assert {path.name for path in report.iterdir()} == before - optional | {mine.name}
+
+
+@pytest.mark.parametrize("record", ["run.json", "runs/0-of-2.json"])
+def test_patients_of_a_table_do_not_get_into_an_out_with_pseudonyms(
+    out: Path, corrected: Path, tmp_path: Path, record: str
+) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,patient\none/a.png,Ada Quux\ntwo/a.png,Ada Quux\n")
+    (out / record).parent.mkdir(exist_ok=True)
+    (out / record).write_text(json.dumps({"pseudonyms": True}))
+    before = sorted(out.rglob("*"))
+    asked = ["compare", str(out), str(corrected), "--groups", str(table)]
+    for more in ([], ["--out", str(out / "x/y")]):
+        refused = CliRunner().invoke(program, [*asked, *more])
+        assert (refused.exit_code, sorted(out.rglob("*"))) == (2, before)
+        assert "pass --out with a folder outside" in refused.stderr
+    asked_of_evaluate = [
+        "evaluate",
+        "detection",
+        str(out),
+        str(corrected),
+        *asked[3:],
+        "--out",
+        str(out / "x"),
+    ]
+    refused = CliRunner().invoke(program, asked_of_evaluate)
+    assert (refused.exit_code, sorted(out.rglob("*"))) == (2, before)
+    done = CliRunner().invoke(program, [*asked, "--out", str(tmp_path / "out-beside")])
+    assert done.exit_code == 0, done.output
+    assert "Ada Quux" in (tmp_path / "out-beside/compare_slides.csv").read_text()
+    assert CliRunner().invoke(program, asked[:3]).exit_code == 0
+
+
 def test_kappa_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     for classes in (2, 4):
@@ -142,6 +193,14 @@ def test_a_redrawn_outline_keeps_its_id_and_a_copied_id_does_not_mislead() -> No
     assert pair_up(machine[:0], reader, same[:0]) == []
 
 
+def test_an_id_that_another_export_gave_to_a_neighbour_does_not_mislead() -> None:
+    """Two that touch, renumbered by an export at another threshold: the circles say which is which."""
+    machine = np.array([[100.0, 100, 50], [190, 100, 50]])
+    swapped = np.array([[False, True], [True, False]])
+    assert sorted(pair_up(machine, machine, swapped)) == [(0, 0), (1, 1)]
+    assert pair_up(machine[:1], machine, swapped[:1]) == [(0, 0)]
+
+
 def test_what_the_reader_ignores_or_leaves_outside_of_his_region_is_on_neither_side(
     out: Path, tmp_path: Path
 ) -> None:
@@ -156,15 +215,37 @@ def test_what_the_reader_ignores_or_leaves_outside_of_his_region_is_on_neither_s
 
 
 def test_files_belong_to_the_slide_of_their_name_and_folder(tmp_path: Path) -> None:
-    names = ["one/a.svs", "two/a.svs", "b.ome.tif"]
-    files = [tmp_path / "two/a.xml", tmp_path / "one/a.geojson.gz", tmp_path / "b.ome.xml"]
-    assert assign(files, names) == dict(zip(["two/a.svs", "one/a.svs", "b.ome.tif"], files, strict=True))
-    assert assign([tmp_path / "slides/one/a.svs/a.xml"], names).keys() == {"one/a.svs"}
-    for wrong, match in (([tmp_path / "a.xml"], "2 slides"), ([tmp_path / "c.xml"], "no slide")):
+    names = ["one/a.svs", "two/a.svs", "b.ome.tif", "c.svs", "d.svs", "d.new.svs"]
+
+    def chosen(*files: str) -> dict[str, Path]:
+        return dict(choose_answers([tmp_path / file for file in files], names).files)
+
+    files = ("two/a.xml", "one/a.geojson.gz", "b.ome.xml", "c.new2.geojson", "d.new.xml")
+    slides = ("two/a.svs", "one/a.svs", "b.ome.tif", "c.svs", "d.new.svs")
+    assert chosen(*files) == {slide: tmp_path / file for slide, file in zip(slides, files, strict=True)}
+    assert chosen("slides/one/a.svs/a.xml").keys() == {"one/a.svs"}
+    for wrong, match in (
+        (["a.xml"], "2 slides"),
+        (["e.xml", "c - Kopie.xml"], "fits no slide"),
+        ([], "no XML"),
+    ):
         with pytest.raises(UsageError, match=match):
-            assign(wrong, names)
-    with pytest.raises(UsageError, match="give one of them"):
-        assign([tmp_path / "one/a.xml", tmp_path / "one/a.geojson"], names)
+            chosen(*wrong)
+    for two in (["one/a.xml", "one/a.geojson"], ["c.xml", "c.new.xml"]):
+        with pytest.raises(UsageError, match="two files of one slide, give one"):
+            chosen(*two)
+
+
+def test_files_of_no_slide_are_told_and_the_rest_is_compared(out: Path, tmp_path: Path) -> None:
+    write_truth(tmp_path / "c", "b", [500], label="normal")
+    for number in range(7):
+        write_truth(tmp_path / "c", f"b - Kopie {number}", [500], label="nobody knows this name")
+    done = CliRunner().invoke(command, [str(out), str(tmp_path / "c")])
+    assert done.exit_code == 0, done.output
+    assert "7 files are of no slide that has results: they count nowhere" in done.stderr
+    assert "b - Kopie 4.geojson and 2 more" in done.stderr
+    assert [row["slide"] for row in read_csv(out / "compare/compare_slides.csv")] == ["b.png"]
+    assert "Kopie" not in (out / "compare/scores.md").read_text()
 
 
 def test_other_names_need_a_table(out: Path, tmp_path: Path) -> None:
@@ -212,6 +293,55 @@ def test_what_was_edited_in_out_itself_is_found_there(tmp_path: Path) -> None:
     assert changed[deleted][1] == ""
     assert {row["slide"] for row in rows} == {"a.svs", "bc.tif"}
     assert "0 others have no corrected file" in done.stderr
+
+
+def test_a_file_as_the_machine_wrote_it_is_no_answer(tmp_path: Path) -> None:
+    """Beside the slides, in OUT, or a copy of either; a reader may have agreed with it, though (--untouched)."""
+    source, out, copies = tmp_path / "in", tmp_path / "out", tmp_path / "copies"
+    for name in ("a.svs", "bc.tif"):
+        write_slide_file(source / name)
+    assert run_folder(config_for(source, out, xml_beside_slide=True), ThresholdMethod()).exit_status == 0
+    copies.mkdir()
+    for name in ("a.svs/a.xml", "bc.tif/bc.geojson"):
+        (copies / Path(name).name).write_bytes((out / "slides" / name).read_bytes())
+    for folder in (source, copies, out / "slides"):
+        refused = CliRunner().invoke(command, [str(out), str(folder)])
+        assert isinstance(refused.exception, UsageError)
+        assert "as the machine wrote them: no reader's answer" in str(refused.exception)
+    _edit_xml(source / "a.xml")
+    done = CliRunner().invoke(command, [str(out), str(source)])
+    assert "1 files are as the machine wrote them: no reader's answer" in done.stderr
+    assert [row["slide"] for row in read_csv(out / "compare/compare_slides.csv")] == ["a.svs"]
+    done = CliRunner().invoke(command, [str(out), str(source), "--untouched"])
+    assert "1 files are as the machine wrote them: agreed with" in done.stderr
+    edited, agreed = read_csv(out / "compare/compare_slides.csv")
+    assert (edited["added"], agreed["slide"], agreed["missed"], agreed["added"]) == ("1", "bc.tif", "0", "0")
+    done = CliRunner().invoke(command, [str(out), str(copies), "--untouched"])
+    assert [row["added"] for row in read_csv(out / "compare/compare_slides.csv")] == ["0", "0"]
+
+
+def test_answers_from_before_an_export_at_another_threshold(tmp_path: Path) -> None:
+    """Ids are others since: circles still pair, and copies that nobody touched are still no answer."""
+    source, out, copies = tmp_path / "in", tmp_path / "out", tmp_path / "copies"
+    copies.mkdir()
+    for name in ("a.svs", "bc.tif"):
+        write_slide_file(source / name)
+    run_at(source, out)
+    for name in ("a.svs/a.xml", "bc.tif/bc.xml"):
+        (copies / Path(name).name).write_bytes((out / "slides" / name).read_bytes())
+    edited = _edit_xml(copies / "a.xml")
+
+    def rows() -> list[dict[str, str]]:
+        assert CliRunner().invoke(command, [str(out), str(copies)]).exit_code == 0
+        return read_csv(out / "compare/compare_glomeruli.csv")
+
+    before = {row["glomerulus"]: row["x"] for row in rows()}
+    export(ExportConfig(out, min_score=0.5))
+    after = [row for row in rows() if row["machine"]]
+    assert {row["slide"] for row in after} == {"a.svs"}
+    assert any(before[row["glomerulus"]] != row["x"] for row in after)
+    unlike = {row["x"] for row in after if row["machine"] != row["reader"]}
+    assert unlike <= {before[name] for name in edited}
 
 
 def test_geojson_of_a_cropped_slide_is_where_qupath_has_it(tmp_path: Path) -> None:

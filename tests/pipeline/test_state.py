@@ -1,5 +1,6 @@
 """What was made from what, and whether it still holds."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ STATE = State(
     notes=("a note",),
     files={"a.xml": "0"},
     beside={"a.xml": "1"},
+    earlier=("2",),
     outputs=("a.xml", "crops/G001.png"),
     device="cpu",
     times={"detect": 1.5, "finished": "2026-01-01T00:00:00+00:00"},
@@ -44,6 +46,13 @@ STATE = State(
 def test_round_trip(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_bytes(state_bytes(STATE))
     assert read_state(tmp_path) == STATE
+
+
+def test_what_we_ever_wrote_is_known_and_older_states_know_the_last(tmp_path: Path) -> None:
+    assert STATE.written == {"0", "1", "2"}
+    older = {key: value for key, value in json.loads(state_bytes(STATE)).items() if key != "earlier"}
+    (tmp_path / "state.json").write_text(json.dumps(older))
+    assert read_state(tmp_path) == replace(STATE, earlier=())
 
 
 @pytest.mark.parametrize(
