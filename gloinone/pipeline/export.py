@@ -13,7 +13,7 @@ from typing import Any
 
 from gloinone.annotations.region import OutputShape
 from gloinone.annotations.saved_result import RESULT
-from gloinone.annotations.tables import MadeWith, summary_row
+from gloinone.annotations.tables import summary_row
 from gloinone.errors import GloInOneError, OutputError, UsageError
 from gloinone.pipeline.atomic import check_writable, reason
 from gloinone.pipeline.claims import Claims
@@ -28,7 +28,7 @@ from gloinone.pipeline.further_formats import (
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, Means, Shield, describe, put_in_place
+from gloinone.pipeline.one_slide import Account, Means, Shield, describe, made_with, put_in_place
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
 from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
@@ -202,7 +202,7 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
                 (new / file).write_bytes(data)
             models = models_of(common.records, state.basis.models)
             means = Means(state.device, models, common.shield)
-            settled = put_in_place(task, new, _account(state, result), means, log)
+            settled = put_in_place(task, new, _account(state, task.basis, result), means, log)
     finally:
         discard(new)
     exported.stand_ins += stand_ins
@@ -234,9 +234,8 @@ def _lacking(stand_ins: int, pictured: SlideResult | None) -> dict[str, Json]:
     return {LACKING: ", ".join(words)} if words else {}
 
 
-def _account(state: State, result: SlideResult) -> Account:
+def _account(state: State, basis: Basis, result: SlideResult) -> Account:
     """As before, but for what follows from the glomeruli."""
-    made_with = MadeWith(*(state.row.get(name, "") for name in MadeWith.__dataclass_fields__))
     seconds = {step: float(s) for step, s in state.times.items() if not isinstance(s, str)}
-    row = summary_row(result, made_with)
+    row = summary_row(result, made_with(basis))
     return Account(result.status, row["reason"], state.input, row, result.notes, seconds, beside=state.beside)

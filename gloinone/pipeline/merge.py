@@ -11,6 +11,7 @@ from gloinone.annotations.csv_text import csv_bytes, rows_of_table
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
+from gloinone.pipeline.alike import differences
 from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
@@ -40,7 +41,8 @@ def merge(out: Path) -> list[RowStatus]:
     """Write tables, report and QuPath script; answers with the status of each row of summary.csv.
 
     A slide has a row if it has results, whoever made them, or if it is listed: a run over a part of the slides
-    adds to the tables. Raises UsageError where there is neither, OutputError for what cannot be written.
+    adds to the tables. Warns where some were counted otherwise than the rest. Raises UsageError where there are
+    neither, OutputError for what cannot be written.
     """
     slides = [_with_state(folder, state) for folder, state in find_results(out)]
     slides += _pending(out, {slide.name for slide in slides})
@@ -56,11 +58,13 @@ def merge(out: Path) -> list[RowStatus]:
         write_atomic(out / name, _joined(slides, name, columns, look.get(name)))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
     write_report(out, slides, least_sure)
+    for sentence in differences(slides):
+        logger.warning("%s", sentence, extra={"event": "unlike"})
     return [slide.status for slide in slides]
 
 
 def _with_state(folder: Path, state: State) -> ReportSlide:
-    return ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes)
+    return ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes, state.basis)
 
 
 def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:

@@ -126,7 +126,7 @@ def write_made(task: SlideTask, folder: Path, made: Made, save: SaveOptions) -> 
     began = time.monotonic()
     place = task.place.folder.relative_to(task.place.out).as_posix()
     write_slide(folder, result, save, place)
-    row = summary_row(result, made_with(task))
+    row = summary_row(result, made_with(task.basis))
     seconds = {**result.seconds, "write": round(time.monotonic() - began, 3)}
     logger.info("%s: seconds: %s", task.name, ", ".join(f"{step} {s:.1f}" for step, s in seconds.items()))
     for note in result.notes:
@@ -140,14 +140,15 @@ def describe_slide(info: SlideInfo) -> str:
     return f"{info.name}: {size}, {info.vendor}, {len(info.level_downsamples)} levels"
 
 
-def made_with(task: SlideTask) -> MadeWith:
-    """The last columns of the slide's row."""
-    models = task.basis.models
+def made_with(basis: Basis) -> MadeWith:
+    """For the slide's row."""
+    models, min_score = basis.models, basis.settings.get("min_score")
     return MadeWith(
         models.get("detector", ""),
         models.get("classifier", ""),
         models.get("segmenter", ""),
-        task.basis.version,
+        basis.version,
+        min_score if isinstance(min_score, int | float) else None,
     )
 
 
@@ -163,7 +164,7 @@ def account_without_result(
         status,
         why,
         known,
-        summary_row_without_result(task.name, status, why, made_with(task), info, task.origin),
+        summary_row_without_result(task.name, status, why, made_with(task.basis), info, task.origin),
     )
 
 
