@@ -76,12 +76,21 @@ def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
 
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:
-    """Folder and state of every slide in OUT, in no order."""
+    """Folder and state of every slide in OUT, in no order; a copy under another name is none."""
     for folder in find_states(out):
-        if state := read_state(folder):
+        if (state := read_state(folder)) is None:
+            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+        elif (place := slide_place(out, state.slide)).is_at(folder):
             yield folder, state
         else:
-            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+            logger.warning(
+                "%s: left out: holds results of %s, whose place is %s; if it is a copy move it out of %s, if it was "
+                "renamed give it that name again",
+                folder,
+                state.slide,
+                place.folder,
+                out,
+            )
 
 
 def find_states(out: Path) -> Iterator[Path]:
