@@ -56,6 +56,9 @@ def empty(folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder of ours, as far as that is possible now; ``repair`` does the rest."""
+    if folder.is_symlink():  # somebody's, to results on another disk
+        with contextlib.suppress(OSError):
+            folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -94,14 +94,24 @@ def find_results(out: Path) -> Iterator[tuple[Path, State]]:
 
 
 def find_states(out: Path) -> Iterator[Path]:
-    """Folders of the slides in OUT that are settled, in no order."""
-    for folder, folders, names in os.walk(out / SLIDES):
-        is_slide = STATE in names  # one that was a folder of DICOM may since be a folder of slides
-        folders[:] = [
-            name for name in folders if not (name.startswith(".") or (is_slide and name in OWN_FOLDERS))
-        ]
-        if is_slide:
-            yield Path(folder)
+    """Folders of the slides in OUT that are settled, in no order, each once; links to folders are followed."""
+    seen: set[str] = set()
+    starts = [os.path.join(out, SLIDES)]
+    for start in starts:  # links come last, so that a folder that lies in OUT itself is met there
+        real_start = os.path.realpath(start)
+        for folder, folders, names in os.walk(start):
+            real = os.path.normpath(os.path.join(real_start, os.path.relpath(folder, start)))
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            is_slide = STATE in names  # one that was a folder of DICOM may since be a folder of slides
+            folders[:] = [
+                name for name in folders if not (name.startswith(".") or (is_slide and name in OWN_FOLDERS))
+            ]
+            starts += [path for name in folders if os.path.islink(path := os.path.join(folder, name))]
+            if is_slide:
+                yield Path(folder)
 
 
 def _joined(

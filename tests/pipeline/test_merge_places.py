@@ -1,12 +1,11 @@
 """Folders of slides that somebody copied, renamed, or moved to another disk and linked."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from folder_fakes import read_rows, run, tree
+from folder_fakes import read_rows, run, tree, unfinished
 
 from gloinone.cli.main import program
 from gloinone.pipeline.edited import untouched_files
@@ -60,3 +59,46 @@ def test_a_renamed_folder_is_left_out_until_it_has_its_name_again(
     renamed.rename(out / "slides/a.svs")
     merge(out)
     assert tables(out) == before
+
+
+@pytest.mark.parametrize("moved", ["a.svs", "b"])
+def test_a_folder_that_was_moved_and_linked_still_counts(
+    moved: str, out: Path, slides: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, disk = tree(out), tmp_path / "disk"
+    shutil.move(out / "slides" / moved, disk)
+    (out / "slides" / moved).symlink_to(disk)
+    assert merge(out) == ["done"] * 3
+    assert tables(out) == {name: before[name] for name in TABLES}
+    assert Watch(out).look().counts == {"done": 3}
+    run(slides, out)
+    assert tables(out) == {name: before[name] for name in TABLES}
+    assert not caplog.records
+
+
+def test_links_in_a_circle_and_second_names_end_and_count_once(
+    out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, disk = tables(out), tmp_path / "disk"
+    shutil.move(out / "slides/b", disk)
+    (out / "slides/b").symlink_to(disk)
+    (disk / "up").symlink_to(out / "slides")
+    (disk / "self").symlink_to(disk)
+    (out / "slides/0").symlink_to(out / "slides/a.svs")
+    (out / "slides/gone").symlink_to(tmp_path / "gone")
+    merge(out)
+    assert tables(out) == before
+    assert not caplog.records
+
+
+def test_a_slide_that_was_moved_and_linked_is_done_again_in_out(
+    out: Path, slides: Path, tmp_path: Path
+) -> None:
+    before, disk = tree(out), tmp_path / "disk"
+    shutil.move(out / "slides/a.svs", disk)
+    (out / "slides/a.svs").symlink_to(disk)
+    run(slides, out, overwrite=True)
+    assert tree(out) == before
+    assert not (out / "slides/a.svs").is_symlink()
+    assert (disk / "a.xml").is_file(), "what lies on the other disk is not ours to remove"
+    assert not unfinished(out)
