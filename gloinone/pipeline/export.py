@@ -28,7 +28,15 @@ from gloinone.pipeline.further_formats import (
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, Means, Shield, describe, made_with, put_in_place
+from gloinone.pipeline.one_slide import (
+    Account,
+    Means,
+    Shield,
+    describe,
+    has_stale_beside,
+    made_with,
+    put_in_place,
+)
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
 from gloinone.pipeline.run_record import models_of, now, read_records, write_export_record
@@ -110,7 +118,7 @@ def export(
     Raises UsageError or OutputError where it cannot start; a single slide that cannot be written is a problem.
     """
     progress, interrupts = progress or Silent(), interrupts or Interrupts()
-    started, exported = now(), Exported()
+    started, exported, stale = now(), Exported(), []
     names = _finished(config.out)
     check_writable(config.out)
     common = _Common(config, _dicom_series(config, names), read_records(config.out), interrupts.shield)
@@ -131,11 +139,32 @@ def export(
             progress.end(name, "failed", said)
         else:
             exported.slides.append(name)
+            stale += [state] if has_stale_beside(state) else []
             progress.end(name, state.status, state.reason or describe(state))
     if exported.slides:
         write_export_record(config.out, started, config.changed({}))
     merge(config.out)
+    _warn_of_beside(stale)
     return exported
+
+
+def _warn_of_beside(stale: Sequence[State]) -> None:
+    """Only a run, which knows where the slides lie, writes beside them."""
+    if not stale:
+        return
+    settings = stale[0].basis.settings
+    options = [f"--min-score {settings['min_score']}"] if settings.get("min_score") is not None else []
+    options += [f"--shape {settings['shape']}"] if settings.get("shape", "outline") != "outline" else []
+    options += ["--keep-nonglomerular"] if settings.get("keep_nonglomerular") else []
+    logger.warning(
+        "%d slides have an XML beside them that still shows the earlier glomeruli (%s%s); to write it anew: "
+        "gloinone %s, with the other options of the run",
+        len(stale),
+        ", ".join(state.slide for state in stale[:3]),
+        ", ..." if len(stale) > 3 else "",
+        " ".join(["run IN OUT --xml-beside-slide", *options]),
+        extra={"event": "beside"},
+    )
 
 
 def _finished(out: Path) -> list[str]:

@@ -278,13 +278,22 @@ def _lay_beside(target: Path, data: bytes, ours: str | None) -> str:
     return "" if written else f"{target.name} beside the slide is not ours or was edited, and stays as it is"
 
 
+def has_stale_beside(state: State) -> bool:
+    """Whether the XML that we put beside the slide is not the one that lies in its folder now."""
+    return not set(state.beside.values()) <= set(state.files.values())
+
+
 def ensure_beside(task: SlideTask) -> None:
     """Put the XML of a slide that was done before beside it. Raises OutputError if that cannot be recorded."""
     state = read_state(task.place.folder)
-    xml = task.place.folder / f"{file_stem(task.name)}.xml"
-    if state is None or (ours := state.files.get(xml.name)) is None or file_sha256(xml) != ours:
+    written = [file for file in state.files.items() if file[0].endswith(".xml")] if state else []
+    if state is None or not written:
         return
-    target = task.slide.path.with_name(xml.name)
+    name, ours = written[0]  # a.new.xml where somebody edited a.xml
+    xml = task.place.folder / name
+    if file_sha256(xml) != ours:
+        return
+    target = task.slide.path.with_name(f"{file_stem(task.name)}.xml")
     if refused := _lay_beside(target, xml.read_bytes(), state.beside.get(target.name)):
         logger.warning("%s: %s", task.name, refused, extra={"event": "kept", "slide": task.name})
     elif state.beside.get(target.name) != ours:
