@@ -68,7 +68,7 @@ class State:
     """The slide's row of summary.csv."""
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    """sha256 of each XML and GeoJSON by name, as we wrote it."""
+    """sha256 of each XML, GeoJSON and .ann.dcm by name, as we wrote it."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """The same for a file that lies beside the slide."""
     outputs: tuple[str, ...] = ()

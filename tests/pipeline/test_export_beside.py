@@ -43,8 +43,8 @@ def test_an_export_names_the_slides_and_the_run_that_writes_beside_them(
     assert beside.read_bytes() == before != own.read_bytes()
     assert warning(caplog) == (
         "2 slides have an XML beside them that still shows the earlier glomeruli (a.svs, deep/cd.tif); to write "
-        "it anew: "
-        "gloinone run IN OUT --xml-beside-slide --min-score 0.5 --shape ellipse, with the other options of the run"
+        "it anew: gloinone run IN OUT --xml-beside-slide --min-score 0.5 --shape ellipse, with the other options "
+        "of the run"
     )
     export(ExportConfig(run / "out", formats=("coco",)))
     assert "2 slides" in warning(caplog), "still"

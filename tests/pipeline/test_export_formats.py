@@ -12,11 +12,12 @@ from secret_slides import write_secret_dicom
 from threshold_method import run_at
 
 from gloinone.annotations.coco import read_coco
+from gloinone.annotations.dicom_annotation import dicom_annotation_bytes
 from gloinone.annotations.geojson import read_geojson
 from gloinone.annotations.geojson_write import geojson_bytes
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region
-from gloinone.errors import UsageError
+from gloinone.errors import AnnotationError, UsageError
 from gloinone.labels import CLASSES, COLOURS
 from gloinone.pipeline import further_formats
 from gloinone.pipeline.export import ExportConfig, Exported, export
@@ -201,6 +202,35 @@ def test_a_series_of_another_size_is_another_slide(run: Path) -> None:
     found = export(ExportConfig(run / "out", formats=("dicom-ann",), slides=run / "in"))
     assert found.slides == ["a.svs"]
     assert "is it the same slide?" in found.problems[0]
+
+
+def test_a_slide_without_glomeruli_has_no_dicom_annotations(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, folder = run / "out", run / "out/slides/scan"
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert not list(out.rglob("*.ann.dcm"))
+    assert "scan: no glomeruli, so no .ann.dcm" in caplog.text
+    assert "scan: no glomeruli, so no .ann.dcm" in (folder / "log.txt").read_text()
+    exported(out, "dicom-ann", slides=run / "in", min_score=0.3)
+    check_dicom(folder, "scan")
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert not list(out.rglob("*.dcm")), "the earlier one of ours does not stay"
+    restored = restore(folder)
+    with pytest.raises(AnnotationError, match="scan: no glomeruli"):
+        dicom_annotation_bytes(restored.result([], 1.0), "outline", list((run / "in/scan").iterdir()))
+
+
+def test_dicom_annotations_that_somebody_edited_stay(run: Path) -> None:
+    out, folder = run / "out", run / "out/slides/scan"
+    exported(out, "dicom-ann", slides=run / "in")
+    edited = (folder / "scan.ann.dcm").read_bytes() + b"\0"
+    (folder / "scan.ann.dcm").write_bytes(edited)
+    exported(out, "dicom-ann", slides=run / "in", min_score=0.5)
+    assert read_back(folder / "scan.ann.new.dcm")
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert [path.name for path in out.rglob("*.dcm")] == ["scan.ann.dcm"]
+    assert (folder / "scan.ann.dcm").read_bytes() == edited
 
 
 def test_a_format_of_an_earlier_export_follows_every_later_one(run: Path) -> None:
