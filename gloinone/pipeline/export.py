@@ -120,8 +120,10 @@ def export(
     progress, interrupts = progress or Silent(), interrupts or Interrupts()
     started, exported, stale = now(), Exported(), []
     names = _finished(config.out)
+    series = _dicom_series(config, names)
+    _check_annotated(config.out, names, series)
     check_writable(config.out)
-    common = _Common(config, _dicom_series(config, names), read_records(config.out), interrupts.shield)
+    common = _Common(config, series, read_records(config.out), interrupts.shield)
     claims = Claims(config.out / CLAIMS)
     progress.start(len(names))
     for name in names:
@@ -200,6 +202,17 @@ def _dicom_series(config: ExportConfig, names: Sequence[str]) -> Mapping[str, Se
     return found
 
 
+def _check_annotated(out: Path, names: Sequence[str], series: Mapping[str, Sequence[Path]]) -> None:
+    """Raises UsageError where an .ann.dcm would be left behind, before the other slides have gone ahead."""
+    left = [n for n in names if n not in series and "dicom-ann" in formats_in(slide_place(out, n).folder, n)]
+    if left:
+        raise UsageError(
+            f"{out}: {len(left)} slides have an .ann.dcm, which cannot be written again without the slide "
+            f"({', '.join(left[:3])}{', ...' if len(left) > 3 else ''}); pass --format dicom-ann --slides IN with the "
+            "IN of the run, or delete these files"
+        )
+
+
 def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Exported) -> State:
     """Write one slide's folder again. Raises GloInOneError and OSError with the old one in its place."""
     config, series = common.config, common.series.get(name, ())
@@ -208,11 +221,6 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
         raise OutputError(f"{name}: its results were taken away meanwhile; run it again")
     settings = config.changed(state.basis.settings)
     formats = formats_in(place.folder, name) | set(config.formats)
-    if "dicom-ann" in formats - set(config.formats):
-        raise OutputError(
-            f"{name}: its .ann.dcm cannot be written again without the slide; pass --format dicom-ann with --slides, "
-            "or delete that file"
-        )
     restored = restore(place.folder)
     min_score = float(settings.get("min_score") or 0.0)
     kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))

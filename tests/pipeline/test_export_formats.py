@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from click.testing import CliRunner
 from folder_fakes import tree, write_slide_file
 from secret_slides import write_secret_dicom
 from threshold_method import run_at
@@ -17,6 +18,7 @@ from gloinone.annotations.geojson import read_geojson
 from gloinone.annotations.geojson_write import geojson_bytes
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region
+from gloinone.cli.main import program
 from gloinone.errors import AnnotationError, UsageError
 from gloinone.labels import CLASSES, COLOURS
 from gloinone.pipeline import further_formats
@@ -245,11 +247,19 @@ def test_a_format_of_an_earlier_export_follows_every_later_one(run: Path) -> Non
     assert len(json.loads((folder / "a.coco.json").read_text())["annotations"]) == len(later["elements"])
 
 
-def test_dicom_annotations_are_never_left_behind(run: Path) -> None:
+def test_dicom_annotations_are_never_left_behind(run: Path, tmp_path: Path) -> None:
     out = run / "out"
     exported(out, "dicom-ann", slides=run / "in")
-    before = tree(out / "slides/scan")
-    found = export(ExportConfig(out, min_score=0.99))
-    assert len(found.problems) == 1
-    assert found.problems[0].startswith("scan: its .ann.dcm cannot be written again without the slide; pass")
-    assert tree(out / "slides/scan") == before
+    write_secret_dicom(tmp_path / "part/other")
+    run_at(tmp_path / "part", out)
+    before = tree(out)
+    part = {"formats": ("dicom-ann",), "slides": tmp_path / "part"}
+    for options in ({}, {"formats": ("dsa",)}, part):
+        match = r"1 slides have an \.ann\.dcm, .* \(scan\); pass --format dicom-ann --slides IN"
+        with pytest.raises(UsageError, match=match):
+            export(ExportConfig(out, min_score=0.99, **options))  # type: ignore[arg-type]
+        assert tree(out) == before, "no slide goes ahead"
+    refused = CliRunner().invoke(program, ["export", str(out), "--min-score", "0.99"])
+    assert refused.exit_code == 2
+    (out / "slides/scan/scan.ann.dcm").unlink()
+    exported(out, min_score=0.99)
