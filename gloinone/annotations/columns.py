@@ -102,6 +102,7 @@ SUMMARY: tuple[Column, ...] = (
     _VOLUME,
     *_ORIGIN,
     *SLIDE_DOUBTS,
+    _float("min_score", "0..1", 6, "the threshold: circles whose score is below were left out"),
 )
 """OUT/summary.csv: a row per slide."""
 

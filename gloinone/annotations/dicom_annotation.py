@@ -40,6 +40,8 @@ def dicom_annotation_bytes(result: SlideResult, shape: OutputShape, series: Sequ
 
     source = _finest_image(result.info, series)
     regions = glomerulus_regions(result, shape)
+    if not regions:
+        raise AnnotationError(f"{result.info.name}: no glomeruli, and DICOM knows no annotations without any")
     uids = [str(source.SOPInstanceUID), gloinone.__version__]
     content = "".join(f"{r.id} {r.label} {np.round(r.ring, DECIMALS).tobytes().hex()}" for r in regions)
     by_class = [(label, own) for label in CLASSES if (own := [r for r in regions if r.label == label])]

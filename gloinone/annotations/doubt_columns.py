@@ -44,7 +44,7 @@ SLIDE_DOUBTS: tuple[Column, ...] = (
         "empty for under 5 circles, and where the card states no limit",
     ),
 )
-"""Last in summary.csv."""
+"""In summary.csv."""
 
 GLOMERULUS_DOUBTS: tuple[Column, ...] = (
     *_SHARED,

@@ -20,13 +20,15 @@ PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
 
 @dataclass(frozen=True)
 class MadeWith:
-    """What made a result: the last columns of summary.csv."""
+    """What made a result, as summary.csv has it."""
 
     detector: str = ""
     """name@first 12 of sha256, as the next two; empty if it did not come to that."""
     classifier: str = ""
     segmenter: str = ""
     version: str = ""
+    min_score: float | None = None
+    """The threshold, 0..1."""
 
 
 def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> Row:

@@ -22,10 +22,12 @@ def command(out: Path, verbose: bool) -> None:
 
     Example: gloinone merge out/
     """
+    from gloinone.cli.log import set_up_log
     from gloinone.pipeline.merge import merge
     from gloinone.pipeline.run_record import arguments_for_pending
 
-    counts = Counter(merge(out))
+    with set_up_log(verbose, None):
+        counts = Counter(merge(out))
     said = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     click.echo(f"{click.format_filename(out)}: {counts.total()} slides in the tables: {said}")
     if counts["pending"]:

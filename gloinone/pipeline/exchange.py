@@ -1,6 +1,6 @@
 """New results take the place of old ones at once, and nothing that a person made is lost on the way.
 
-A person's are: an XML or GeoJSON that is not, byte for byte, what state.json says we wrote; and any file that
+A person's are: an XML, GeoJSON or .ann.dcm that is not, byte for byte, what state.json says we wrote; and any file that
 state.json does not know. They move along. Where one bears the name of a new file, the new one steps aside:
 ``a.xml`` -> ``a.new.xml`` -> ``a.new2.xml``.
 """
@@ -17,7 +17,7 @@ from gloinone.pipeline.atomic import sync_folder, write_atomic
 from gloinone.pipeline.layout import LOG, NEW, OLD, REPORT, STATE, WORK, SlidePlace
 from gloinone.pipeline.state import State, file_sha256
 
-PROTECTED = (".xml", ".geojson")
+PROTECTED = (".xml", ".geojson", ".ann.dcm")
 """Suffixes of the files that a pathologist opens, corrects and saves."""
 
 Stamps = dict[str, tuple[int, int, int]]
@@ -56,6 +56,9 @@ def empty(folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder of ours, as far as that is possible now; ``repair`` does the rest."""
+    if folder.is_symlink():  # somebody's, to results on another disk
+        with contextlib.suppress(OSError):
+            folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gloinone.annotations.region import OutputShape
 from gloinone.annotations.saved_result import RESULT
-from gloinone.annotations.tables import MadeWith, summary_row
+from gloinone.annotations.tables import summary_row
 from gloinone.errors import GloInOneError, OutputError, UsageError
 from gloinone.pipeline.atomic import check_writable, reason
 from gloinone.pipeline.claims import Claims
@@ -28,7 +28,14 @@ from gloinone.pipeline.further_formats import (
 from gloinone.pipeline.interrupts import Interrupts
 from gloinone.pipeline.layout import CLAIMS, LOG, SlidePlace, slide_place
 from gloinone.pipeline.merge import find_results, merge
-from gloinone.pipeline.one_slide import Account, Means, Shield, describe, put_in_place
+from gloinone.pipeline.one_slide import (
+    Account,
+    Means,
+    Shield,
+    describe,
+    made_with,
+    put_in_place,
+)
 from gloinone.pipeline.progress import Progress, Silent
 from gloinone.pipeline.restore import restore
 from gloinone.pipeline.run_record import has_pseudonyms, models_of, now, read_records, write_export_record
@@ -110,10 +117,12 @@ def export(
     Raises UsageError or OutputError where it cannot start; a single slide that cannot be written is a problem.
     """
     progress, interrupts = progress or Silent(), interrupts or Interrupts()
-    started, exported = now(), Exported()
+    started, exported, stale = now(), Exported(), []
     names = _finished(config.out)
+    series = _dicom_series(config, names)
+    _check_annotated(config.out, names, series)
     check_writable(config.out)
-    common = _Common(config, _dicom_series(config, names), read_records(config.out), interrupts.shield)
+    common = _Common(config, series, read_records(config.out), interrupts.shield)
     claims = Claims(config.out / CLAIMS)
     progress.start(len(names))
     for name in names:
@@ -131,11 +140,32 @@ def export(
             progress.end(name, "failed", said)
         else:
             exported.slides.append(name)
+            stale += [state] if state.has_stale_beside else []
             progress.end(name, state.status, state.reason or describe(state))
     if exported.slides:
         write_export_record(config.out, started, config.changed({}))
     merge(config.out)
+    _warn_of_beside(stale)
     return exported
+
+
+def _warn_of_beside(stale: Sequence[State]) -> None:
+    """Only a run, which knows where the slides lie, writes beside them."""
+    if not stale:
+        return
+    settings = stale[0].basis.settings
+    options = [f"--min-score {settings['min_score']}"] if settings.get("min_score") is not None else []
+    options += [f"--shape {settings['shape']}"] if settings.get("shape", "outline") != "outline" else []
+    options += ["--keep-nonglomerular"] if settings.get("keep_nonglomerular") else []
+    logger.warning(
+        "%d slides have an XML beside them that still shows the earlier glomeruli (%s%s); to write it anew: "
+        "gloinone %s, with the other options of the run",
+        len(stale),
+        ", ".join(state.slide for state in stale[:3]),
+        ", ..." if len(stale) > 3 else "",
+        " ".join(["run IN OUT --xml-beside-slide", *options]),
+        extra={"event": "beside"},
+    )
 
 
 def _finished(out: Path) -> list[str]:
@@ -171,6 +201,17 @@ def _dicom_series(config: ExportConfig, names: Sequence[str]) -> Mapping[str, Se
     return found
 
 
+def _check_annotated(out: Path, names: Sequence[str], series: Mapping[str, Sequence[Path]]) -> None:
+    """Raises UsageError where an .ann.dcm would be left behind, before the other slides have gone ahead."""
+    left = [n for n in names if n not in series and "dicom-ann" in formats_in(slide_place(out, n).folder, n)]
+    if left:
+        raise UsageError(
+            f"{out}: {len(left)} slides have an .ann.dcm, which cannot be written again without the slide "
+            f"({', '.join(left[:3])}{', ...' if len(left) > 3 else ''}); pass --format dicom-ann --slides IN with the "
+            "IN of the run, or delete these files"
+        )
+
+
 def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Exported) -> State:
     """Write one slide's folder again. Raises GloInOneError and OSError with the old one in its place."""
     config, series = common.config, common.series.get(name, ())
@@ -179,11 +220,6 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
         raise OutputError(f"{name}: its results were taken away meanwhile; run it again")
     settings = config.changed(state.basis.settings)
     formats = formats_in(place.folder, name) | set(config.formats)
-    if "dicom-ann" in formats - set(config.formats):
-        raise OutputError(
-            f"{name}: its .ann.dcm cannot be written again without the slide; pass --format dicom-ann with --slides, "
-            "or delete that file"
-        )
     restored = restore(place.folder)
     min_score = float(settings.get("min_score") or 0.0)
     kept = restored.kept(min_score, bool(settings.get("keep_nonglomerular", False)))
@@ -202,7 +238,7 @@ def _export_slide(common: _Common, name: str, place: SlidePlace, exported: Expor
                 (new / file).write_bytes(data)
             models = models_of(common.records, state.basis.models)
             means = Means(state.device, models, common.shield)
-            settled = put_in_place(task, new, _account(state, result), means, log)
+            settled = put_in_place(task, new, _account(state, task.basis, result), means, log)
     finally:
         discard(new)
     exported.stand_ins += stand_ins
@@ -234,9 +270,8 @@ def _lacking(stand_ins: int, pictured: SlideResult | None) -> dict[str, Json]:
     return {LACKING: ", ".join(words)} if words else {}
 
 
-def _account(state: State, result: SlideResult) -> Account:
+def _account(state: State, basis: Basis, result: SlideResult) -> Account:
     """As before, but for what follows from the glomeruli."""
-    made_with = MadeWith(*(state.row.get(name, "") for name in MadeWith.__dataclass_fields__))
     seconds = {step: float(s) for step, s in state.times.items() if not isinstance(s, str)}
-    row = summary_row(result, made_with)
+    row = summary_row(result, made_with(basis))
     return Account(result.status, row["reason"], state.input, row, result.notes, seconds, beside=state.beside)

@@ -1,5 +1,6 @@
 """Files for other programs, written on request beside the XML and the GeoJSON that every slide has."""
 
+import logging
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ from gloinone.records import SlideResult
 from gloinone.slide.dicom import read_dicom_header
 from gloinone.slide.discover import find_slides
 
+logger = logging.getLogger(__name__)
+
 Format = Literal["imagescope", "geojson", "dsa", "coco", "dicom-ann"]
 """The first two are always written."""
 SUFFIX: dict[Format, str] = {"dsa": ".dsa.json", "coco": ".coco.json", "dicom-ann": ".ann.dcm"}
@@ -22,14 +25,19 @@ SUFFIX: dict[Format, str] = {"dsa": ".dsa.json", "coco": ".coco.json", "dicom-an
 def further_files(
     result: SlideResult, shape: OutputShape, formats: Collection[Format], series: Sequence[Path]
 ) -> dict[str, bytes]:
-    """Name -> bytes of the formats beyond XML and GeoJSON; ``series``: files of the slide if it is DICOM, else none."""
+    """Name -> bytes of the formats beyond XML and GeoJSON; ``series``: files of the slide if it is DICOM, else none.
+
+    DICOM knows no annotations without any: a slide without glomeruli has none, which is logged.
+    """
     stem = file_stem(result.info.name)
     files = {}
     if "dsa" in formats:
         files[stem + SUFFIX["dsa"]] = dsa_bytes(result, shape)
     if "coco" in formats:
         files[stem + SUFFIX["coco"]] = coco_bytes(result, shape)
-    if "dicom-ann" in formats and series:
+    if "dicom-ann" in formats and series and not result.glomeruli:
+        logger.warning("%s: no glomeruli, so no %s", result.info.name, SUFFIX["dicom-ann"])
+    elif "dicom-ann" in formats and series:
         from gloinone.annotations.dicom_annotation import dicom_annotation_bytes
 
         files[stem + SUFFIX["dicom-ann"]] = dicom_annotation_bytes(result, shape, series)

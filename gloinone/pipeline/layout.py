@@ -50,6 +50,10 @@ class SlidePlace:
         """Folder of what is unfinished."""
         return self.out / WORK
 
+    def is_at(self, folder: Path) -> bool:
+        """Whether that existing folder is the one, however the file system spells it; a copy elsewhere is not."""
+        return folder == self.folder or (self.folder.exists() and self.folder.samefile(folder))
+
     def unfinished(self, prefix: str) -> list[Path]:
         """Folders being written (``NEW``) or replaced (``OLD``)."""
         return sorted(self.work.glob(f"{prefix}{self.key}-*"))

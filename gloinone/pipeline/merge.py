@@ -11,6 +11,7 @@ from gloinone.annotations.csv_text import csv_bytes, rows_of_table
 from gloinone.annotations.qupath_import import QUPATH_IMPORT
 from gloinone.annotations.tables import MadeWith, summary_row_without_result
 from gloinone.errors import AnnotationError, OutputError, UsageError
+from gloinone.pipeline.alike import differences
 from gloinone.pipeline.atomic import reason, write_atomic
 from gloinone.pipeline.layout import CORES as CORES_CSV
 from gloinone.pipeline.layout import GLOMERULI as GLOMERULI_CSV
@@ -40,7 +41,8 @@ def merge(out: Path) -> list[RowStatus]:
     """Write tables, report and QuPath script; answers with the status of each row of summary.csv.
 
     A slide has a row if it has results, whoever made them, or if it is listed: a run over a part of the slides
-    adds to the tables. Raises UsageError where there is neither, OutputError for what cannot be written.
+    adds to the tables. Warns where some were counted otherwise than the rest. Raises UsageError where there are
+    neither, OutputError for what cannot be written.
     """
     slides = [_with_state(folder, state) for folder, state in find_results(out)]
     slides += _pending(out, {slide.name for slide in slides})
@@ -56,11 +58,13 @@ def merge(out: Path) -> list[RowStatus]:
         write_atomic(out / name, _joined(slides, name, columns, look.get(name)))
     write_atomic(out / QUPATH_SCRIPT, QUPATH_IMPORT.encode())
     write_report(out, slides, least_sure)
+    for sentence in differences(slides):
+        logger.warning("%s", sentence, extra={"event": "unlike"})
     return [slide.status for slide in slides]
 
 
 def _with_state(folder: Path, state: State) -> ReportSlide:
-    return ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes)
+    return ReportSlide(state.slide, state.status, state.reason, state.row, folder, state.notes, state.basis)
 
 
 def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
@@ -72,23 +76,42 @@ def _pending(out: Path, settled: Set[str]) -> Iterator[ReportSlide]:
 
 
 def find_results(out: Path) -> Iterator[tuple[Path, State]]:
-    """Folder and state of every slide in OUT, in no order."""
+    """Folder and state of every slide in OUT, in no order; a copy under another name is none."""
     for folder in find_states(out):
-        if state := read_state(folder):
+        if (state := read_state(folder)) is None:
+            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+        elif (place := slide_place(out, state.slide)).is_at(folder):
             yield folder, state
         else:
-            logger.warning("%s: cannot be understood; run that slide again", folder / STATE)
+            logger.warning(
+                "%s: left out: holds results of %s, whose place is %s; if it is a copy move it out of %s, if it was "
+                "renamed give it that name again",
+                folder,
+                state.slide,
+                place.folder,
+                out,
+            )
 
 
 def find_states(out: Path) -> Iterator[Path]:
-    """Folders of the slides in OUT that are settled, in no order."""
-    for folder, folders, names in os.walk(out / SLIDES):
-        is_slide = STATE in names  # one that was a folder of DICOM may since be a folder of slides
-        folders[:] = [
-            name for name in folders if not (name.startswith(".") or (is_slide and name in OWN_FOLDERS))
-        ]
-        if is_slide:
-            yield Path(folder)
+    """Folders of the slides in OUT that are settled, in no order, each once; links to folders are followed."""
+    seen: set[str] = set()
+    starts = [os.path.join(out, SLIDES)]
+    for start in starts:  # links come last, so that a folder that lies in OUT itself is met there
+        real_start = os.path.realpath(start)
+        for folder, folders, names in os.walk(start):
+            real = os.path.normpath(os.path.join(real_start, os.path.relpath(folder, start)))
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            is_slide = STATE in names  # one that was a folder of DICOM may since be a folder of slides
+            folders[:] = [
+                name for name in folders if not (name.startswith(".") or (is_slide and name in OWN_FOLDERS))
+            ]
+            starts += [path for name in folders if os.path.islink(path := os.path.join(folder, name))]
+            if is_slide:
+                yield Path(folder)
 
 
 def _joined(

@@ -126,7 +126,7 @@ def write_made(task: SlideTask, folder: Path, made: Made, save: SaveOptions) -> 
     began = time.monotonic()
     place = task.place.folder.relative_to(task.place.out).as_posix()
     write_slide(folder, result, save, place)
-    row = summary_row(result, made_with(task))
+    row = summary_row(result, made_with(task.basis))
     seconds = {**result.seconds, "write": round(time.monotonic() - began, 3)}
     logger.info("%s: seconds: %s", task.name, ", ".join(f"{step} {s:.1f}" for step, s in seconds.items()))
     for note in result.notes:
@@ -140,14 +140,15 @@ def describe_slide(info: SlideInfo) -> str:
     return f"{info.name}: {size}, {info.vendor}, {len(info.level_downsamples)} levels"
 
 
-def made_with(task: SlideTask) -> MadeWith:
-    """The last columns of the slide's row."""
-    models = task.basis.models
+def made_with(basis: Basis) -> MadeWith:
+    """For the slide's row."""
+    models, min_score = basis.models, basis.settings.get("min_score")
     return MadeWith(
         models.get("detector", ""),
         models.get("classifier", ""),
         models.get("segmenter", ""),
-        task.basis.version,
+        basis.version,
+        min_score if isinstance(min_score, int | float) else None,
     )
 
 
@@ -163,7 +164,7 @@ def account_without_result(
         status,
         why,
         known,
-        summary_row_without_result(task.name, status, why, made_with(task), info, task.origin),
+        summary_row_without_result(task.name, status, why, made_with(task.basis), info, task.origin),
     )
 
 
@@ -282,10 +283,14 @@ def _lay_beside(target: Path, data: bytes, ours: str | None) -> str:
 def ensure_beside(task: SlideTask) -> None:
     """Put the XML of a slide that was done before beside it. Raises OutputError if that cannot be recorded."""
     state = read_state(task.place.folder)
-    xml = task.place.folder / f"{file_stem(task.name)}.xml"
-    if state is None or (ours := state.files.get(xml.name)) is None or file_sha256(xml) != ours:
+    written = [file for file in state.files.items() if file[0].endswith(".xml")] if state else []
+    if state is None or not written:
         return
-    target = task.slide.path.with_name(xml.name)
+    name, ours = written[0]  # a.new.xml where somebody edited a.xml
+    xml = task.place.folder / name
+    if file_sha256(xml) != ours:
+        return
+    target = task.slide.path.with_name(f"{file_stem(task.name)}.xml")
     if refused := _lay_beside(target, xml.read_bytes(), state.beside.get(target.name)):
         logger.warning("%s: %s", task.name, refused, extra={"event": "kept", "slide": task.name})
     elif state.beside.get(target.name) != ours:

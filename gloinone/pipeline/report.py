@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gloinone.pipeline.alike import differences
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.pipeline.layout import REPORT, slide_place
 from gloinone.pipeline.report_choice import LeastSure, Unsure, choose_illustrated
@@ -87,6 +88,7 @@ def report_html(
             run=run,
             models=model_views(run.get("models")),
             slides=views,
+            unlike=[shown(sentence) for sentence in differences(slides)],
             counts={status: sum(v.status == status for v in views) for status in STATUS_ORDER},
             problems=[v for status in STATUS_ORDER[:-1] for v in views if v.status == status],
             noted=[v for v in views if v.notes and v.status == "done"],

@@ -13,7 +13,7 @@ import jinja2
 
 from gloinone.annotations.columns import SUMMARY
 from gloinone.labels import COLOURS, GLOMERULAR, SCLEROSED_KINDS
-from gloinone.pipeline.state import has_our_columns
+from gloinone.pipeline.state import Basis, has_our_columns
 from gloinone.records import RowStatus
 
 
@@ -31,6 +31,8 @@ class ReportSlide:
     """Of its results; need not exist for a slide that failed or is pending."""
     notes: tuple[str, ...] = ()
     """What a reader should know: unread parts, an edited file that was kept."""
+    basis: Basis | None = None
+    """What its results follow from; None where that is not asked, and for a slide that is pending."""
 
     def number(self, column: str) -> float | None:
         """A number of the row, None where it is empty or was damaged."""

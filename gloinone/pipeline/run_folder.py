@@ -71,7 +71,11 @@ def _warn_of_others(config: RunConfig, work: Work) -> None:
         return
     known = {slide_place(config.out, slide.name).folder for slide in work.slides}
     others = sorted(
-        str(f.relative_to(config.out / SLIDES)) for f in find_states(config.out) if f not in known
+        str(f.relative_to(config.out / SLIDES))
+        for f in find_states(config.out)
+        if f not in known
+        and (state := read_state(f)) is not None
+        and slide_place(config.out, state.slide).is_at(f)
     )
     if others:
         logger.warning(

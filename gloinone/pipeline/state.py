@@ -68,7 +68,7 @@ class State:
     """The slide's row of summary.csv."""
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    """sha256 of each XML and GeoJSON by name, as we wrote it."""
+    """sha256 of each XML, GeoJSON and .ann.dcm by name, as we wrote it."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """The same for a file that lies beside the slide."""
     earlier: tuple[str, ...] = ()
@@ -82,6 +82,11 @@ class State:
     def written(self) -> frozenset[str]:
         """sha256 of every XML and GeoJSON that we ever wrote of the slide, in OUT or beside it."""
         return frozenset((*self.earlier, *self.files.values(), *self.beside.values()))
+
+    @property
+    def has_stale_beside(self) -> bool:
+        """Whether the XML that we put beside the slide is not the one that lies in its folder now."""
+        return not set(self.beside.values()) <= set(self.files.values())
 
     @property
     def is_of_this_version(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gloinone.pipeline.claims import DEAD_AFTER_S, read_holder
-from gloinone.pipeline.layout import CLAIMS, RUN, RUNS, SLIDE_LIST
+from gloinone.pipeline.layout import CLAIMS, RUN, RUNS, SLIDE_LIST, slide_place
 from gloinone.pipeline.merge import find_states
 from gloinone.pipeline.run_record import read_records
 from gloinone.pipeline.slide_list import read_list
@@ -121,7 +121,8 @@ class Watch:
             if stamp is None:
                 continue
             if self._known.get(folder, (None,))[0] != stamp:
-                if (state := read_state(folder)) is None:
+                state = read_state(folder)
+                if state is None or not slide_place(self.out, state.slide).is_at(folder):
                     continue
                 self._known[folder] = stamp, _settled(state)
             yield self._known[folder][1]

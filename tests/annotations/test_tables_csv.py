@@ -23,7 +23,9 @@ from gloinone.annotations.tables import (
 )
 from gloinone.errors import AnnotationError
 
-MADE_WITH = MadeWith("detector@0123456789ab", "classifier@0123456789ab", "segmenter@0123456789ab", "0.1.0")
+MADE_WITH = MadeWith(
+    "detector@0123456789ab", "classifier@0123456789ab", "segmenter@0123456789ab", "0.1.0", 0.25
+)
 
 
 def plain(data: bytes) -> list[dict[str, str]]:
@@ -43,7 +45,7 @@ def test_headers_are_those_that_users_were_promised():
         "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
         "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
         "patient, stain, blur_um, pen_share, fold_share, stain_distance, nuclei_um, n_flagged, doubt, flags, "
-        "feature_distance"
+        "feature_distance, min_score"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
@@ -86,7 +88,11 @@ def test_summary_counts_the_glomerular_and_only_those(make_result):
     areas = [g.area_um2 for g in make_result(labels).glomeruli[1:9]]  # the first is at the edge
     assert float(row["area_um2_median"]) == pytest.approx(np.median(areas), abs=0.051)
     assert (row["mpp"], row["mpp_source"], row["width_px"]) == ("0.252700", "file", "40000")
-    assert (row["detector"], row["version"]) == ("detector@0123456789ab", "0.1.0")
+    assert (row["detector"], row["version"], row["min_score"]) == (
+        "detector@0123456789ab",
+        "0.1.0",
+        "0.250000",
+    )
 
 
 def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):

@@ -7,16 +7,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from click.testing import CliRunner
 from folder_fakes import tree, write_slide_file
 from secret_slides import write_secret_dicom
 from threshold_method import run_at
 
 from gloinone.annotations.coco import read_coco
+from gloinone.annotations.dicom_annotation import dicom_annotation_bytes
 from gloinone.annotations.geojson import read_geojson
 from gloinone.annotations.geojson_write import geojson_bytes
 from gloinone.annotations.imagescope import read_imagescope
 from gloinone.annotations.region import Region
-from gloinone.errors import UsageError
+from gloinone.cli.main import program
+from gloinone.errors import AnnotationError, UsageError
 from gloinone.labels import CLASSES, COLOURS
 from gloinone.pipeline import further_formats
 from gloinone.pipeline.export import ExportConfig, Exported, export
@@ -203,6 +206,35 @@ def test_a_series_of_another_size_is_another_slide(run: Path) -> None:
     assert "is it the same slide?" in found.problems[0]
 
 
+def test_a_slide_without_glomeruli_has_no_dicom_annotations(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, folder = run / "out", run / "out/slides/scan"
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert not list(out.rglob("*.ann.dcm"))
+    assert "scan: no glomeruli, so no .ann.dcm" in caplog.text
+    assert "scan: no glomeruli, so no .ann.dcm" in (folder / "log.txt").read_text()
+    exported(out, "dicom-ann", slides=run / "in", min_score=0.3)
+    check_dicom(folder, "scan")
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert not list(out.rglob("*.dcm")), "the earlier one of ours does not stay"
+    restored = restore(folder)
+    with pytest.raises(AnnotationError, match="scan: no glomeruli"):
+        dicom_annotation_bytes(restored.result([], 1.0), "outline", list((run / "in/scan").iterdir()))
+
+
+def test_dicom_annotations_that_somebody_edited_stay(run: Path) -> None:
+    out, folder = run / "out", run / "out/slides/scan"
+    exported(out, "dicom-ann", slides=run / "in")
+    edited = (folder / "scan.ann.dcm").read_bytes() + b"\0"
+    (folder / "scan.ann.dcm").write_bytes(edited)
+    exported(out, "dicom-ann", slides=run / "in", min_score=0.5)
+    assert read_back(folder / "scan.ann.new.dcm")
+    exported(out, "dicom-ann", slides=run / "in", min_score=1.0)
+    assert [path.name for path in out.rglob("*.dcm")] == ["scan.ann.dcm"]
+    assert (folder / "scan.ann.dcm").read_bytes() == edited
+
+
 def test_a_format_of_an_earlier_export_follows_every_later_one(run: Path) -> None:
     out = run / "out"
     exported(out, "dsa")
@@ -215,11 +247,19 @@ def test_a_format_of_an_earlier_export_follows_every_later_one(run: Path) -> Non
     assert len(json.loads((folder / "a.coco.json").read_text())["annotations"]) == len(later["elements"])
 
 
-def test_dicom_annotations_are_never_left_behind(run: Path) -> None:
+def test_dicom_annotations_are_never_left_behind(run: Path, tmp_path: Path) -> None:
     out = run / "out"
     exported(out, "dicom-ann", slides=run / "in")
-    before = tree(out / "slides/scan")
-    found = export(ExportConfig(out, min_score=0.99))
-    assert len(found.problems) == 1
-    assert found.problems[0].startswith("scan: its .ann.dcm cannot be written again without the slide; pass")
-    assert tree(out / "slides/scan") == before
+    write_secret_dicom(tmp_path / "part/other")
+    run_at(tmp_path / "part", out)
+    before = tree(out)
+    part = {"formats": ("dicom-ann",), "slides": tmp_path / "part"}
+    for options in ({}, {"formats": ("dsa",)}, part):
+        match = r"1 slides have an \.ann\.dcm, .* \(scan\); pass --format dicom-ann --slides IN"
+        with pytest.raises(UsageError, match=match):
+            export(ExportConfig(out, min_score=0.99, **options))  # type: ignore[arg-type]
+        assert tree(out) == before, "no slide goes ahead"
+    refused = CliRunner().invoke(program, ["export", str(out), "--min-score", "0.99"])
+    assert refused.exit_code == 2
+    (out / "slides/scan/scan.ann.dcm").unlink()
+    exported(out, min_score=0.99)
