@@ -46,7 +46,7 @@ demo: $(VENV)/ready
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict gloinone
+	$(BIN)/mypy --strict gloinone benchmarks
 
 # pytest comes last, so that its summary is the last line.
 test: lint

@@ -13,7 +13,7 @@ import torch
 from tiatoolbox.wsicore.wsireader import WSIReader
 
 
-class Patches(torch.utils.data.Dataset):
+class Patches(torch.utils.data.Dataset[torch.Tensor]):
     """What its own datasets do for each patch."""
 
     def __init__(self, job: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from gloinone.geometry import wilson_interval
 from gloinone.pipeline.drawing import jpeg_bytes
 from gloinone.pipeline.layout import REPORT, STATE, slide_place
 from gloinone.pipeline.state import Basis, InputPrint, State, state_bytes
+from gloinone.records import Pixels
 
 MAX_S, MAX_RAM_GB, MAX_REPORT_MB = 120.0, 1.0, 20.0
 MAX_GLOMERULI = 400
@@ -156,13 +157,11 @@ def _summary(name: str, status: str, rows: list[Row], rng: np.random.Generator) 
     )
 
 
-def _clouds(
-    rng: np.random.Generator, height: int, width: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _clouds(rng: np.random.Generator, height: int, width: int) -> Pixels:
     """A picture that JPEG does not make small."""
     coarse = rng.integers(120, 255, (height // 8, width // 8, 3), np.uint8)
     picture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), np.int16)
-    return np.clip(picture + rng.integers(-20, 20, picture.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture + rng.integers(-20, 20, picture.shape), 0, 255), np.uint8)
 
 
 def _disc() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

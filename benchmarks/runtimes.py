@@ -26,16 +26,18 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import gloinone.classification.build
+import gloinone.classification.predict
 import gloinone.detection.build
 import gloinone.segmentation.build
+import gloinone.segmentation.predict
 from gloinone.learning.device import has_fast_bf16
 from gloinone.weights.card import Task, read_card
 from gloinone.weights.store import find_model, load_state, model_dirs
 
 BUILDERS: dict[Task, tuple[Any, int]] = {
     "detector": (gloinone.detection.build, 1),
-    "classifier": (gloinone.classification.build, gloinone.classification.build.BATCH),
-    "segmenter": (gloinone.segmentation.build, gloinone.segmentation.build.BATCH),
+    "classifier": (gloinone.classification.build, gloinone.classification.predict.BATCH),
+    "segmenter": (gloinone.segmentation.build, gloinone.segmentation.predict.BATCH),
 }
 """What builds each network, and how many tiles or crops it is given at once."""
 

@@ -47,7 +47,7 @@ class Subject:
 def subject_of(given: argparse.Namespace) -> Subject:
     """The slide found, the networks loaded."""
     found = the_slide(given.slide)
-    resolution = resolution_of(found.name, given.mpp, given.mpp_csv)
+    resolution = resolution_of(given.slide, found, given.mpp, given.mpp_csv)
     networks = Loaded(StagesConfig(device=given.device, models=tuple(given.models)))
     stages, networks.device = load_stages(networks)
     (paths, card), *_ = networks.detectors
