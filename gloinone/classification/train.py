@@ -39,8 +39,11 @@ def classifier_task(
     judge: Callable[[nn.Module], dict[str, float]],
     references: Sequence[Basis] = (),
 ) -> Task[Batch]:
-    """The task of a classifier; ``judge`` gives SCORES of averaged weights on the validation patches;
-    ``references``: stains that some crops are shown in, beside those of the slides."""
+    """The task of a classifier.
+
+    ``judge`` gives SCORES of averaged weights on the validation patches; ``references`` are stains that some crops are
+    shown in, beside those of the slides.
+    """
     patches = parts.train
     shares, stains = balanced_shares(patches), patch_stains(patches, references)
     allowed_of = allowed_classes(list(patches.labels))

@@ -59,7 +59,8 @@ def discard(folder: Path) -> None:
     if folder.is_symlink():  # somebody's, to results on another disk
         with contextlib.suppress(OSError):
             folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def unfinished_keys(out: Path) -> set[str]:

@@ -34,7 +34,7 @@ class SlideView:
     flags: str
     numbers: Mapping[str, float | None]
     sum_of: str
-    """What the interval does not know."""
+    """What the numbers add up; empty for a slide of one piece of tissue."""
     address: str
     """Where a click on the name leads; empty if there is nothing to see."""
     illustrated: bool
