@@ -152,7 +152,8 @@ def _corners(region: Region) -> list[tuple[float, float]]:
 
 def _coordinate(value: float) -> str:
     """As ImageScope writes it: no trailing zeros, and none of minus zero."""
-    return f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}".rstrip("0").rstrip(".")
+    text = f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _xml_text(text: str) -> str:

@@ -40,13 +40,14 @@ def overlay_um_per_px(info: SlideInfo) -> float:
     return max(long_um / largest, min(UM_PER_PX, long_um / smallest))
 
 
-def picture_um_per_px(info: SlideInfo, overview: Window) -> float | None:
+def picture_um_per_px(info: SlideInfo, of_overview: float) -> float | None:
     """Resolution of the picture to read beside the overview, so that the overlay is sharp.
 
-    None where the overview will do, or where the slide has no level from which a picture is cheap.
+    ``of_overview``: that of the overview, um/px. None where that will do, or where the slide has no level from which
+    a picture is cheap.
     """
     wanted = max(overlay_um_per_px(info), info.mpp)
-    if wanted > 0.8 * info.um_from_l0(overview.downsample):
+    if wanted > 0.8 * of_overview:
         return None
     usable = [d for d in info.level_downsamples if d * info.mpp <= 1.02 * wanted] or [1.0]
     megapixels = info.width * info.height / max(usable) ** 2 / 1e6

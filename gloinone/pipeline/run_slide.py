@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -38,7 +39,7 @@ from gloinone.records import (
 from gloinone.slide.crops import lit_crops, stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
-from gloinone.slide.tissue import tissue_mm2, tissue_overview
+from gloinone.slide.tissue import overview_um_per_px, tissue_mm2, tissue_overview
 from gloinone.slide.tissue_samples import sample_tissue
 from gloinone.study.on_slide import with_levels
 
@@ -124,9 +125,10 @@ class Begun:
     def __init__(self, slide: Slide, stages: Stages) -> None:
         self.slide, self.stages = slide, stages
         self.clock = _Clock()
-        with self.clock("tissue"):
+        with self.clock("tissue"), ThreadPoolExecutor(1, thread_name_prefix="picture") as beside:
+            picture = beside.submit(_picture, slide)
             self.overview = tissue_overview(slide)
-            self.picture = _picture(slide, self.overview)
+            self.picture = picture.result()
         self.tiles = stages.read(slide, self.overview)
 
     def close(self) -> None:
@@ -256,9 +258,9 @@ def _doubts(candidate: Candidate, crop: Crop, covered: Covered, stages: Stages) 
     return with_answers(doubts_of_glomerulus(candidate, crop, covered), candidate, cuts)
 
 
-def _picture(slide: Slide, overview: Overview) -> Crop | None:
-    """A finer picture of a small slide, so that its overlay can be looked at."""
-    um_per_px = picture_um_per_px(slide.info, overview.window)
+def _picture(slide: Slide) -> Crop | None:
+    """A finer picture than the overview, so that the overlay can be looked at."""
+    um_per_px = picture_um_per_px(slide.info, overview_um_per_px(slide.info))
     if um_per_px is None:
         return None
     read = slide.overview(um_per_px)

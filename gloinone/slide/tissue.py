@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.records import Mask, Overview, Pixels
+from gloinone.records import Mask, Overview, Pixels, SlideInfo
 from gloinone.slide.light import gain_of
 from gloinone.slide.sampling import Read, Slide
 
@@ -52,14 +52,18 @@ STRIP_ROWS = 1024
 
 
 def tissue_overview(slide: Slide, um_per_px: float | None = None) -> Overview:
-    """Read the overview and find the tissue on it; ``um_per_px`` None: as fine as memory allows."""
+    """Read the overview and find the tissue on it; ``um_per_px`` None: the usual resolution."""
     info = slide.info
-    if um_per_px is None:
-        area_um2 = info.um_from_l0(info.width) * info.um_from_l0(info.height)
-        um_per_px = float(np.clip(np.sqrt(area_um2 / MAX_OVERVIEW_PX), FINEST_UM_PER_PX, COARSEST_UM_PER_PX))
-    read = slide.overview(max(um_per_px, info.mpp))
+    read = slide.overview(overview_um_per_px(info) if um_per_px is None else max(um_per_px, info.mpp))
     tissue = find_tissue(read, info.mpp * read.window.downsample)
     return Overview(read.window, read.pixels, tissue, read.unread, gain_of(read))
+
+
+def overview_um_per_px(info: SlideInfo) -> float:
+    """As fine as memory allows, and never finer than the slide."""
+    area_um2 = info.um_from_l0(info.width) * info.um_from_l0(info.height)
+    usual = float(np.clip(np.sqrt(area_um2 / MAX_OVERVIEW_PX), FINEST_UM_PER_PX, COARSEST_UM_PER_PX))
+    return max(usual, info.mpp)
 
 
 def tissue_mm2(overview: Overview, mpp: float) -> float:

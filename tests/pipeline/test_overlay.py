@@ -58,10 +58,9 @@ def test_a_narrow_slide_is_drawn_too() -> None:
 
 def test_a_picture_is_wanted_only_where_the_overview_is_coarse_and_the_picture_cheap() -> None:
     pyramid = SlideInfo("a", 20_000, 20_000, 0.5, "file", "x", (1.0, 4.0, 16.0))
-    overview = Window(0, 0, 20_000, 20_000, 1000, 1000)
-    assert picture_um_per_px(pyramid, overview) == 4.0
-    assert picture_um_per_px(replace(pyramid, level_downsamples=(1.0,)), overview) is None
-    assert picture_um_per_px(pyramid, Window(0, 0, 20_000, 20_000, 2500, 2500)) is None
+    assert picture_um_per_px(pyramid, 10.0) == 4.0
+    assert picture_um_per_px(replace(pyramid, level_downsamples=(1.0,)), 10.0) is None
+    assert picture_um_per_px(pyramid, 4.0) is None
 
 
 def test_the_finer_picture_is_used() -> None:
