@@ -45,13 +45,25 @@ def test_torch_and_opencv_get_the_cores_that_are_ours(monkeypatch: pytest.Monkey
         cv2.setNumThreads(before[1])
 
 
-def test_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("vendor", "flags", "expected"),
+    [
+        ("GenuineIntel", "fpu avx512f", torch.float32),
+        ("AuthenticAMD", "fpu avx512_bf16", torch.bfloat16),
+        ("GenuineIntel", "fpu avx512_bf16", torch.bfloat16),
+        ("GenuineIntel", "fpu avx512_bf16 avx512_fp16 amx_bf16", torch.bfloat16),
+        ("GenuineIntel", "fpu avx512_bf16 avx512_fp16", torch.float32),
+        ("AuthenticAMD", "fpu avx512_bf16 avx512_fp16", torch.bfloat16),
+    ],
+)
+def test_bf16_only_where_the_processor_is_faster_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vendor: str, flags: str, expected: torch.dtype
+):
     info = tmp_path / "cpuinfo"
     monkeypatch.setattr(devices, "_CPU_INFO", info)
     monkeypatch.setattr(devices.platform, "machine", lambda: "x86_64")
-    for flags, expected in (("fpu avx512f", torch.float32), ("fpu avx512_bf16", torch.bfloat16)):
-        info.write_text(f"processor : 0\nflags\t\t: {flags}\n")
-        assert devices.precision_of(torch.device("cpu")) == expected
+    info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    assert devices.precision_of(torch.device("cpu")) == expected
 
 
 @pytest.mark.parametrize("room", [5, 4, 3, 1])
