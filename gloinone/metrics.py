@@ -21,7 +21,7 @@ WSI_IOUS = np.arange(0.50, 0.901, 0.05)
 """The published renal protocol."""
 COCO_IOUS = np.arange(0.50, 0.951, 0.05)
 MAX_DETECTIONS = 1000
-"""Per slide, WSI protocol."""
+"""Per slide in an AP, WSI protocol."""
 IGNORE_SHARE = 0.5
 """A prediction with this share of its area in an ignored truth is neither right nor wrong."""
 
@@ -57,8 +57,8 @@ class Matches(NamedTuple):
     """(N,) False where the prediction is neither right nor wrong."""
 
 
-def match_circles(image: CircleImage, min_iou: float, max_detections: int = MAX_DETECTIONS) -> Matches:
-    """Greedy matching at one IoU threshold."""
+def match_circles(image: CircleImage, min_iou: float, max_detections: int | None = None) -> Matches:
+    """Greedy matching at one IoU threshold; ``max_detections``: only so many of the best."""
     predicted = np.asarray(image.predicted, np.float64).reshape(-1, 4)
     predicted = predicted[np.argsort(-predicted[:, 3], kind="stable")][:max_detections]
     taken = np.full(len(predicted), -1, np.int64)
@@ -157,9 +157,11 @@ class Ranking:
         return float(np.where(reached, envelope[np.minimum(places, len(envelope) - 1)], 0.0).mean())
 
 
-def rank_circles(images: Sequence[CircleImage], min_iou: float = 0.5) -> Ranking:
-    """Matches every image at one IoU threshold."""
-    matches = [match_circles(image, min_iou) for image in images]
+def rank_circles(
+    images: Sequence[CircleImage], min_iou: float = 0.5, max_detections: int | None = MAX_DETECTIONS
+) -> Ranking:
+    """Matches every image at one IoU threshold; ``max_detections``: of an image only so many of the best."""
+    matches = [match_circles(image, min_iou, max_detections) for image in images]
     score = np.concatenate([np.zeros(0), *(m.score[m.counts] for m in matches)])
     right = np.concatenate([np.zeros(0, bool), *(m.truth[m.counts] >= 0 for m in matches)])
     image = np.repeat(np.arange(len(matches)), [int(m.counts.sum()) for m in matches])

@@ -8,6 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from gloinone.evaluation.detection import Pool
 from gloinone.metrics import (
     COCO_IOUS,
     CircleImage,
@@ -41,6 +42,15 @@ def test_second_circle_on_one_glomerulus_is_false():
     image = _image([[0, 0, 10, 0.9], [1, 0, 10, 0.8]], [[0, 0, 10]])
     counts = at_threshold([image], 0.0)
     assert (counts.found, counts.missed, counts.false) == (1, 0, 1)
+
+
+def test_an_ap_takes_a_thousand_circles_and_counts_take_all():
+    grid = np.stack(np.meshgrid(np.arange(40) * 100.0, np.arange(30) * 100.0), axis=-1).reshape(-1, 2)
+    truth = np.column_stack([grid, np.full(1200, 20.0)])
+    image = _image(np.column_stack([truth, np.linspace(1, 0.5, 1200)]), truth)
+    assert at_threshold([image], 0.0) == (1200, 0, 0)
+    assert average_precision([image]) == pytest.approx(84 / 101)  # recalls up to 1000 of 1200
+    assert Pool([image], np.ones(1), np.array([True])).counts(np.array([2])) == (2400, 0, 0)
 
 
 def test_ignored_truth_is_neither_missed_nor_false():

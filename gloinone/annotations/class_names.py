@@ -26,13 +26,17 @@ class ClassNames:
     """Of the table; None: names are ours already."""
     ours: Mapping[str, str] | None = None
     """By name as in the table, without regard to case."""
+    otherwise: str | None = None
+    """Ours for every other name; None: there is none."""
 
     def named(self, region: Region) -> Region | None:
         """The region under our name, or None where its name is not known."""
         if self.ours is None:
-            return region if region.label in KNOWN else None
-        names = (region.label or UNNAMED, f"Layer {region.properties.get('layer')}")
-        found = next((self.ours[n] for name in names if (n := name.strip().casefold()) in self.ours), None)
+            found = region.label if region.label in KNOWN else self.otherwise
+        else:
+            names = (region.label or UNNAMED, f"Layer {region.properties.get('layer')}")
+            known = (self.ours[n] for name in names if (n := name.strip().casefold()) in self.ours)
+            found = next(known, self.otherwise)
         return None if found is None else replace(region, label=found)
 
     def check(self, regions: Sequence[Region], where: str) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from gloinone.annotations.bounded import read_bounded
-from gloinone.annotations.region import Box, Region, check_coordinates, ellipse_ring, has_area, open_ring
+from gloinone.annotations.region import (
+    Box,
+    Region,
+    check_coordinates,
+    ellipse_ring,
+    has_area,
+    is_rectangle,
+    open_ring,
+)
 from gloinone.errors import AnnotationError
 from gloinone.records import Points
 
@@ -62,7 +70,7 @@ def read_coco(path: Path, slide: str | None = None) -> list[Region]:
                     label=name,
                     id=str(row.get("id", number)),
                     part=part,
-                    shape="ellipse" if box else "polygon",
+                    shape="ellipse" if box else "rectangle" if is_rectangle(ring) else "polygon",
                     box=box,
                     properties=cut,
                 )

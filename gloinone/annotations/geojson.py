@@ -13,6 +13,7 @@ from gloinone.annotations.region import (
     ellipse_ring,
     glomerulus_id,
     has_area,
+    is_rectangle,
     open_ring,
 )
 from gloinone.errors import AnnotationError
@@ -106,7 +107,7 @@ def _regions(feature: object, where: str, offset: Points) -> Iterator[Region]:
                 id=region_id,
                 part=part,
                 is_hole=index > 0,
-                shape="ellipse" if box else "polygon",
+                shape="ellipse" if box else "rectangle" if is_rectangle(ring) else "polygon",
                 box=box,
                 measures=measures,
                 properties=others,

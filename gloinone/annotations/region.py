@@ -139,6 +139,16 @@ def ellipse_measures(box: Box) -> tuple[float, float]:
     return float(np.pi * a * b), float(np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h))))
 
 
+def is_rectangle(ring: Points) -> bool:
+    """Four corners with sides along the axes: a box that was drawn with the tool for it, not an outline.
+
+    >>> is_rectangle(rectangle_ring((0.0, 0.0, 2.0, 1.0))), is_rectangle(np.array([[0, 0], [2, 0], [3, 1], [0, 1.0]]))
+    (True, False)
+    """
+    along = ring == np.roll(ring, -1, axis=0)  # a side keeps x or y, by turns
+    return len(ring) == 4 and bool((along.sum(axis=1) == 1).all() and (along[0] == along[2]).all())
+
+
 def rectangle_ring(box: Box) -> Points:
     """The four corners, clockwise on the screen."""
     x0, y0, x1, y1 = box

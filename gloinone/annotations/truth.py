@@ -12,6 +12,7 @@ from gloinone.annotations.class_names import COMPLETE, IGNORE, ClassNames
 from gloinone.annotations.coco import coco_names, is_coco, read_coco, same_slide
 from gloinone.annotations.geojson import Bounds, read_geojson
 from gloinone.annotations.imagescope import read_imagescope
+from gloinone.annotations.pictures import decoded_picture
 from gloinone.annotations.region import Region, solid_regions, without_slips
 from gloinone.errors import AnnotationError, NoTruthError
 from gloinone.geometry import area_contains, area_mask, circle_ring, ring_circle
@@ -202,7 +203,7 @@ def read_truth(
 
 def _regions_of_mask(path: Path, size: tuple[int, int] | None) -> list[Region]:
     """Each connected piece of a mask is one glomerulus; pieces at the border are cut."""
-    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = decoded_picture(path, cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise AnnotationError(f"{path}: not a readable mask; write it as an 8-bit or 1-bit PNG")
     height, width = mask.shape

@@ -24,6 +24,7 @@ from gloinone.classification.scores import (
     softmax,
 )
 from gloinone.classification.train import LearnConfig, classifier_task
+from gloinone.errors import UsageError
 from gloinone.labels import CLASSES, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRule
 from gloinone.learning.answers import Measure
 from gloinone.learning.comparison import Compared, compare, tell_comparison
@@ -60,16 +61,21 @@ class MakeConfig(SupervisedOptions):
     linear: bool = False
     """The backbone stays as it is: linear evaluation of its features."""
     binary: bool = False
-    """Normal against sclerosed; whatever else the truth names is left out."""
+    """Normal against sclerosed alone."""
     rule: ClassRule | None = None
     """None: that of the model to start from."""
 
 
 def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
-    """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
+    """Trains, and leaves weights.safetensors and card.json in ``config.out``.
+
+    ``parts``: with ``config.binary`` as ``two_classes`` leaves them.
+    """
     device = pick_device(config.device)
-    if config.binary:
-        parts = parts.each(two_classes)
+    if not len(parts.train):
+        raise UsageError(
+            "no crops to train on: with --binary, none is named normal or sclerosed; see --classes"
+        )
     card = start_card(parts, config)
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)
@@ -84,10 +90,11 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
 
     task = classifier_task(parts, config.recipe, config.learn, device, judge, config.references)
     trained = train(network, task, config.recipe, config.out, device, say)
-    classifier = Classifier(trained, card, device)
-    logits = logits_of(classifier, parts.validation)
-    card = replace(card, temperature=fit_temperature(logits, parts.validation.labels))
+    logits = logits_of(Classifier(trained, card, device), parts.validation)
+    if len(parts.validation):
+        card = replace(card, temperature=fit_temperature(logits, parts.validation.labels))
     say(f"temperature {card.temperature:.2f}")
+    classifier = Classifier(trained, card, device)
     rows = measure(logits, parts.validation, card, "validation patients (temperature fitted on them)")
     rows += measure(logits_of(classifier, parts.test), parts.test, card, "test patients")
     for row in rows:
@@ -197,6 +204,7 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
         context_um=CONTEXT_UM,
         score_combination="detector" if config.binary else combination,
         class_rule=rule,
+        temperature=model.temperature if model else 1.0,
         subtype_validated=False,
         not_validated=(*NOT_VALIDATED, BINARY) if config.binary else NOT_VALIDATED,
     )

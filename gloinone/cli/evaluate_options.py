@@ -16,6 +16,7 @@ _AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 PLACE = click.Path(path_type=Path, exists=True)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+SCORES = "scores.md"
 
 groups_option = click.option(
     "--groups",
@@ -131,7 +132,7 @@ def publish_run(
 def publish(evaluation: "Evaluation", folder: Path | None) -> None:
     """Print the tables but the long ones; with a folder, write all of them and the plots; remarks go to stderr.
 
-    Tables of an earlier evaluation in that folder that this one could have and has not are removed, nothing else.
+    What an earlier evaluation of that kind left there and this one has not is removed, nothing else.
     """
     from gloinone.pipeline.atomic import check_writable, write_atomic
 
@@ -143,13 +144,30 @@ def publish(evaluation: "Evaluation", folder: Path | None) -> None:
     if folder is None:
         return
     check_writable(folder)
-    for name in evaluation.absent:
-        (folder / f"{name}.csv").unlink(missing_ok=True)
-    pictures = []
+    tables = [f"{table.name}.csv" for table in evaluation.tables]
+    pictures = [f"{name}.png" for name in evaluation.plots]
+    for name in files_of_earlier(folder / SCORES, evaluation.title) - {*tables, *pictures}:
+        (folder / name).unlink(missing_ok=True)
     for name, draw in evaluation.plots.items():
         write_atomic(folder / f"{name}.png", draw())
-        pictures.append(f"{name}.png")
     for table in evaluation.tables:
         write_atomic(folder / f"{table.name}.csv", table.csv_bytes())
-    write_atomic(folder / "scores.md", evaluation.markdown(pictures).encode("utf-8", "backslashreplace"))
-    click.echo(f"tables and plots: {folder / 'scores.md'}", err=True)
+    text = evaluation.markdown(pictures, [*tables, *pictures])
+    write_atomic(folder / SCORES, text.encode("utf-8", "backslashreplace"))
+    click.echo(f"tables and plots: {folder / SCORES}", err=True)
+
+
+def files_of_earlier(scores: Path, title: str) -> set[str]:
+    """Names of the tables and plots that lie beside that scores.md, if it is of an evaluation of that title."""
+    from gloinone.evaluation.tables import FILES
+
+    try:
+        lines = scores.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return set()
+    if lines[:1] != [f"# {title}"]:
+        return set()
+    names = [
+        name for line in lines if line.startswith(FILES) for name in line.removeprefix(FILES).split(", ")
+    ]
+    return {name for name in names if Path(name).name == name and Path(name).suffix in (".csv", ".png")}

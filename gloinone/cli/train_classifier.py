@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gloinone.cli.training_options import EDGE, background_option, patch_options, with_options
+from gloinone.cli.training_options import EDGE, NOT_NEGATIVE, background_option, patch_options, with_options
 
 if TYPE_CHECKING:
     from gloinone.learning.patch_training import PatchSet
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--binary", is_flag=True, help="Normal against sclerosed alone; whatever else is left out.")
 @click.option(
     "--focal",
+    type=NOT_NEGATIVE,
     default=0.0,
     show_default=True,
     help="Gamma of the focal loss for rare classes, such as 2.5; 0: none.",
@@ -53,12 +54,12 @@ def command(**options: Any) -> None:
     from gloinone.cli.training_folds import PatchTraining, cross_validated_patches
     from gloinone.cli.training_inputs import patches_from
 
+    kept = two_classes if options["binary"] else lambda patches: patches
     if options["folds"]:
-        kept = two_classes if options["binary"] else lambda patches: patches
         training = PatchTraining(kept, _make, class_answers, measures_of)
         cross_validated_patches(options, options["background"], training)
     else:
-        _make(options, patches_from(options, options["background"]))
+        _make(options, patches_from(options, options["background"]).each(kept))
 
 
 def _make(options: Mapping[str, Any], parts: "PatchSet") -> None:

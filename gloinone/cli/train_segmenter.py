@@ -50,7 +50,7 @@ def command(**options: Any) -> None:
         training = PatchTraining(outlined, _make, outline_answers, measures_of)
         cross_validated_patches(options, 0.0, training)
     else:
-        _make(options, patches_from(options, background=0.0))
+        _make(options, patches_from(options, background=0.0).each(outlined))
 
 
 def _make(options: Mapping[str, Any], parts: "PatchSet") -> None:

@@ -66,13 +66,13 @@ def cross_validated_patches(options: Mapping[str, Any], background: float, train
     from gloinone.training.patch_set import all_patches
 
     cache = cache_of(options)
-    read, left_out = all_patches(set_config(options, background), cache, click.echo)
-    patches = training.kept(read)
+    read = all_patches(set_config(options, background), cache, click.echo)
+    patches = training.kept(read.patches)
     origins, nothing = patch_origins(patches), patches.take(np.arange(0))
 
     def learn(patients: frozenset[str], folder: Path) -> "Answers":
         rest, test = part_patches(patches, out_of(origins, patients, "--folds"))
-        parts = PatchSet(*split_patches(rest, validation_names(options)), test, left_out)
+        parts = PatchSet(*split_patches(rest, validation_names(options)), test, read.left_out)
         training.make({**options, "out": folder}, parts)
         return training.answers(folder, test, options["device"])
 

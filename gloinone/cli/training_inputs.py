@@ -1,6 +1,7 @@
 """From the values of the shared options to what a training reads."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.cli.names import read_names
 from gloinone.cli.training_options import complete_for_each, one_for_each, steps_of, validation_names
 from gloinone.errors import UsageError
+from gloinone.labels import GLOMERULUS
 from gloinone.training.sources import SlideFolder, source_names
 from gloinone.weights.card import Task
 
@@ -22,13 +24,15 @@ if TYPE_CHECKING:
 DEFAULT_EDGE_PX = 192
 
 
-def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
-    """One for each --slides."""
+def slide_folders(options: Mapping[str, Any], any_label: bool = False) -> tuple[SlideFolder, ...]:
+    """One for each --slides; ``any_label``: a name that is none of ours is a glomerulus."""
     slides: tuple[Path, ...] = options["slides"]
     if len(options["truth"]) != len(slides):
         raise UsageError("give one --truth for every --slides, in the same order")
     tables = one_for_each(slides, options["mpp_csv"], "--mpp-csv", "--slides")
     classes = read_class_names(options["classes"]) if options["classes"] else ClassNames()
+    if any_label:
+        classes = replace(classes, otherwise=GLOMERULUS)
     complete = complete_for_each(slides, options.get("complete", ()))
     unlabelled = read_unlabelled(options["unlabelled"]) if options.get("unlabelled") else {}
     names = source_names([*slides, *options.get("crops", ())])
@@ -50,7 +54,7 @@ def slide_folders(options: Mapping[str, Any]) -> tuple[SlideFolder, ...]:
 def patches_from(options: Mapping[str, Any], background: float, any_label: bool = False) -> "PatchSet":
     """What is learned from crops, by the values of ``patch_options`` or those of them that there are.
 
-    ``any_label``: nobody looks at the labels of crops.
+    ``any_label``: nobody looks at the labels.
     """
     from gloinone.training.patch_set import patch_set
 
@@ -75,7 +79,7 @@ def set_config(options: Mapping[str, Any], background: float, any_label: bool = 
     names = source_names([*options["slides"], *options["crops"]])[len(options["slides"]) :]
     runs = one_for_each(options["slides"], options.get("false_circles", ()), "--false-circles", "--slides")
     return SetConfig(
-        folders=slide_folders(options),
+        folders=slide_folders(options, any_label),
         crops=tuple(
             CropFolder(*values, any_label)
             for values in zip(options["crops"], labels, masks, names, strict=True)

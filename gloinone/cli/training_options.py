@@ -1,5 +1,6 @@
 """Options that the trainings share, and what their values mean."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,9 +13,24 @@ from gloinone.errors import UsageError
 _AnyCallable = TypeVar("_AnyCallable", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
 _HERE = click.Path(path_type=Path, exists=True)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
-POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+class FiniteRange(click.FloatRange):
+    """A range without nan and infinity, which compare as if they lay in it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click's, and refuses what is not finite."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+POSITIVE = FiniteRange(min=0, min_open=True)
+NOT_NEGATIVE = FiniteRange(min=0)
 EDGE_STEP = 32
 """Px by which the input of a detector or segmenter may grow: their maps are halved five times and joined again."""
 EDGE = click.IntRange(min=EDGE_STEP)
@@ -83,10 +99,14 @@ _RUN: list[Option] = [
     click.option("--out", type=_PATH, required=True, help="Folder of the new model."),
 ]
 crops_option: Option = click.option(
-    "--crops", type=_HERE, multiple=True, help="Folder of tightly cut crops; may repeat."
+    "--crops", type=_FOLDER, multiple=True, help="Folder of tightly cut crops; may repeat."
 )
 background_option: Option = click.option(
-    "--background", default=1.5, show_default=True, help="Places without a glomerulus for each glomerulus."
+    "--background",
+    type=NOT_NEGATIVE,
+    default=1.5,
+    show_default=True,
+    help="Places without a glomerulus for each glomerulus.",
 )
 stains_option: Option = click.option(
     "--stains",

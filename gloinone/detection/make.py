@@ -45,6 +45,8 @@ TILE_PX = 768
 """In prediction; larger than in training, since a network of convolutions does not mind."""
 MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
+DEEPEST_STRIDE = 32
+"""Px of a tile for each px of the smallest maps."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
 AP_IOUS: dict[str, Sequence[float]] = {"AP50": (0.5,), "AP .50:.90": tuple(float(iou) for iou in WSI_IOUS)}
 MINED = "false-circles.json"
@@ -65,6 +67,8 @@ class MakeConfig(SupervisedOptions):
 
 def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConfig, say: Say) -> ModelCard:
     """Train, and leave weights.safetensors and card.json in ``config.out``; ``judge`` may be empty."""
+    if config.recipe.batch * (config.sample.edge_px // DEEPEST_STRIDE) ** 2 < 2:
+        raise UsageError("--batch-size 1 with --edge 32: a batch is normalised together; give more of either")
     device = pick_device(config.device)
     card = start_card(config, learn, judge)
     torch.manual_seed(config.recipe.seed)
@@ -163,13 +167,16 @@ def judged_card(
     scores = score(images, recall_at)
     n = sum(len(image.truth) for image in images)
     if recall_at is None and n:
+        found_any = any(len(image.predicted) for image in images)
         on = "validation slides, on which the threshold was chosen"
         values = zip(AP_IOUS.items(), (scores.ap50, scores.ap), strict=True)
         measured = tuple(
             Measured.within(what, on, n, value, interval(ap_of_draws(images, ious), patients))
             for (what, ious), value in values
         )
-        return replace(card, threshold=scores.best_score, floor=floor_of(images), measured=measured)
+        # Where nothing was found no score is better than another: that of the start stays
+        threshold = scores.best_score if found_any else card.threshold
+        return replace(card, threshold=threshold, floor=floor_of(images), measured=measured)
     model = starting_card(config.init, "detector")
     card = replace(card, floor=(model.floor if model else None) or START_FLOOR)
     if not n:

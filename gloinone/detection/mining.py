@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gloinone.detection.cases import Case, case_identity
 from gloinone.detection.predict import Detector
-from gloinone.detection.validate import predict_case
+from gloinone.detection.validate import found_circles
 from gloinone.geometry import circle_iou
 from gloinone.learning.whole import written_whole
 
@@ -49,8 +49,9 @@ def mined(cases: Sequence[Case], detector: Detector, kept: Path, say: Callable[[
     if learned is None:
         learned = []
         for case in cases:
-            circles = predict_case(case, detector).predicted
-            learned.append((false_circles(circles, case), found_scores(circles, case)))
+            circles = found_circles(case, detector)
+            judged = circles[case.is_scored(circles)]
+            learned.append((false_circles(judged, case), found_scores(circles, case)))
             wrong, scores = learned[-1]
             say(
                 f"{case.name}: {len(wrong)} false circles to learn from; "
@@ -81,7 +82,7 @@ def _load(kept: Path, identity: str) -> list[tuple[NDArray[np.float64], NDArray[
 
 
 def _identity(cases: Sequence[Case], detector: Detector) -> str:
-    digest = hashlib.sha256("".join(["mined 2", *map(case_identity, cases)]).encode())
+    digest = hashlib.sha256("".join(["mined 3", *map(case_identity, cases)]).encode())
     for values in detector.network.state_dict().values():
         digest.update(values.cpu().numpy().tobytes())
     return digest.hexdigest()

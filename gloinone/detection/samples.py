@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
 from gloinone.detection.targets import Targets, make_targets
+from gloinone.errors import UsageError
 from gloinone.geometry import area_mask
 from gloinone.learning.augment import ColourConfig, augment_colour
 from gloinone.learning.restaining import RESTAINED_SHARE, stain_pool
@@ -61,7 +62,9 @@ class TileSampler:
     ) -> None:
         self.cases = [c for c in cases if len(c.tissue) or len(c.circles)]
         if not self.cases:
-            raise ValueError("no tissue in any training slide")
+            raise UsageError(
+                "no tissue and no glomerulus to train on: nothing of any training slide is known"
+            )
         self.config = config
         self.seed = seed
         self.weights = _case_weights(self.cases, config.source_power)

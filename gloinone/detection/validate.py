@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gloinone.detection.cases import Case
 from gloinone.detection.predict import Detector, PlacedTile
@@ -53,13 +54,19 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
             yield PlacedTile(pixels, window, core)
 
 
+def found_circles(case: Case, detector: Detector) -> NDArray[np.float64]:
+    """(N, 4) cx, cy, radius, score, px of the picture, wherever they lie on it."""
+    height, width = case.pixels.shape[:2]
+    return np.asarray(detector.circles_of(grid_tiles(case, detector), (width, height)), np.float64)
+
+
 def predict_case(case: Case, detector: Detector) -> CircleImage:
     """Predictions and truth of one case, px of its picture, where the truth can say right or wrong."""
-    height, width = case.pixels.shape[:2]
-    found = detector.circles_of(grid_tiles(case, detector), (width, height))
-    known = case.circles[case.is_scored(case.circles)]
-    # A right circle may be centred just outside of the region that its glomerulus lies in
-    return CircleImage(found[case.is_scored(found) | fits_one(found, known, 0.5)], known, case.ignored)
+    found, is_known = found_circles(case, detector), case.is_scored(case.circles)
+    known, beside = case.circles[is_known], case.circles[~is_known]
+    # A right circle may be centred just outside of the region that its glomerulus lies in, and the other way round
+    scored = found[case.is_scored(found) | fits_one(found, known, 0.5)]
+    return CircleImage(scored, known, np.concatenate([case.ignored, beside]))
 
 
 def judged(cases: Sequence[Case]) -> list[Case]:

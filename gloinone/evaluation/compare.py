@@ -18,8 +18,6 @@ from gloinone.metrics import Floats, in_ignored
 MIN_IOU = 0.5
 """Of circles that are one glomerulus, whatever their ids: an export at another threshold gives new ones."""
 STATES = (NORMAL, SCLEROSED)
-PIECES, PATIENTS = "compare_pieces", "compare_patients"
-"""Tables that only some comparisons have."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +182,14 @@ def compare(run: ReadRun) -> Evaluation:
     ]
     if any(slide.pieces is not None for slide in run.slides):
         pieces = _grouped(seen, [], lambda g: (g.slide, g.piece))
-        tables.append(Table(PIECES, "By piece of tissue", ("slide", "piece", *_COLUMNS), _rows(pieces)))
+        tables.append(
+            Table("compare_pieces", "By piece of tissue", ("slide", "piece", *_COLUMNS), _rows(pieces))
+        )
     if len(patients) < len(slides):
-        tables.append(Table(PATIENTS, "By patient", ("patient", *_COLUMNS), _rows(patients)))
+        tables.append(Table("compare_patients", "By patient", ("patient", *_COLUMNS), _rows(patients)))
     tables.append(_glance_table(seen))
-    absent = tuple({PIECES, PATIENTS} - {table.name for table in tables})
     notes = (*run.notes, *_notes(seen))
-    return Evaluation("Machine against reader", tuple(tables), notes, _plots(seen, values), absent)
+    return Evaluation("Machine against reader", tuple(tables), notes, _plots(seen, values))
 
 
 def _limits_table(values: Floats) -> Table:

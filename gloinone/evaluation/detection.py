@@ -14,6 +14,7 @@ from gloinone.evaluation.run_output import AT_IOU, ScoredRun, ScoredSlide
 from gloinone.evaluation.tables import NAN, Cell, Evaluation, Score, Table, score_table, scored
 from gloinone.metrics import (
     COCO_IOUS,
+    MAX_DETECTIONS,
     WSI_IOUS,
     AtThreshold,
     CircleImage,
@@ -41,13 +42,14 @@ class Pool:
         """(I,) whether circles of a slide can be false: the others have a recall, and nothing else."""
         self.tissue_mm2 = tissue_mm2
         """(I,)."""
-        self._rankings: dict[float, Ranking] = {}
+        self._rankings: dict[tuple[float, int | None], Ranking] = {}
 
-    def ranking(self, min_iou: float = AT_IOU) -> Ranking:
-        """At one IoU threshold."""
-        if min_iou not in self._rankings:
-            self._rankings[min_iou] = rank_circles(self.images, min_iou)
-        return self._rankings[min_iou]
+    def ranking(self, min_iou: float = AT_IOU, max_detections: int | None = MAX_DETECTIONS) -> Ranking:
+        """At one IoU threshold, of at most so many circles a slide."""
+        how = min_iou, max_detections
+        if how not in self._rankings:
+            self._rankings[how] = rank_circles(self.images, *how)
+        return self._rankings[how]
 
     def average_precision(self, min_ious: Sequence[float] | Floats, times: Times) -> float:
         """Mean of AP over IoU thresholds."""
@@ -64,10 +66,11 @@ class Pool:
         return self.ranking().curve(told).best_f1() if told.any() else (NAN, NAN)
 
     def counts(self, times: Times) -> AtThreshold:
-        """Found, missed and false of all circles."""
-        _, hits, false = self.ranking().steps(times)
+        """Found, missed and false of all circles, however many a slide has."""
+        ranking = self.ranking(max_detections=None)
+        _, hits, false = ranking.steps(times)
         found = int(hits[-1]) if len(hits) else 0
-        return AtThreshold(found, self.ranking().total(times) - found, int(false[-1]) if len(false) else 0)
+        return AtThreshold(found, ranking.total(times) - found, int(false[-1]) if len(false) else 0)
 
     def false_per_mm2(self, times: Times) -> float:
         """False circles per mm2 of tissue; nan without tissue."""

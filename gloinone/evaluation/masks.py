@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gloinone.annotations.pictures import decoded_picture
 from gloinone.annotations.truth import Truth
 from gloinone.errors import AnnotationError
 from gloinone.records import Mask, Window
@@ -16,8 +17,8 @@ TISSUE = "tissue.png"
 def read_mask(path: Path) -> Mask:
     """(H, W) of a picture, True where it is not black; AnnotationError."""
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
+        pixels = decoded_picture(path, cv2.IMREAD_GRAYSCALE)
+    except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error}); is it still there?") from error
     if pixels is None:
         raise AnnotationError(f"{path}: not a readable mask; write it as an 8-bit or 1-bit PNG")

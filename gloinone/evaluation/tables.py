@@ -13,6 +13,8 @@ from gloinone.learning.bootstrap import interval
 
 Cell = str | int | float
 NAN = float("nan")
+FILES = "Files: "
+"""Begins the line of scores.md by which the next evaluation knows what this one left."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,16 @@ class Evaluation:
     """What is not in the numbers, and why."""
     plots: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     """File stem -> draws that PNG; not drawn where nobody wants it."""
-    absent: tuple[str, ...] = ()
-    """Tables that it has at other times: what an earlier one left of them does not belong to these."""
 
-    def markdown(self, pictures: Sequence[str] = ()) -> str:
-        """Every table and remark; ``pictures``: file names to show at the end."""
+    def markdown(self, pictures: Sequence[str] = (), files: Sequence[str] = ()) -> str:
+        """Every table and remark; at the end ``pictures``, by their file names, and the names of all ``files``."""
         parts = [f"# {self.title}\n"]
         if self.notes:
             parts.append("\n".join(f"- {note}" for note in self.notes) + "\n")
         parts += [table.markdown() for table in self.tables if not table.long]
         parts += [f"![{name}]({name})\n" for name in pictures]
+        if files:
+            parts.append(FILES + ", ".join(files) + "\n")
         return "\n".join(parts)
 
 

@@ -42,7 +42,10 @@ def _by_source(sources: dict[str, set[str]]) -> dict[str, frozenset[str]]:
             f"--folds {BY_SOURCE}: all is of one source ({', '.join(names)}); sources are the folders of --slides "
             "and the centres of --crops; give a number of folds"
         )
-    return {
-        "without-" + re.sub(r"[^\w.-]", "_", name): frozenset(p for p, own in sources.items() if name in own)
-        for name in names
-    }
+    folds: dict[str, frozenset[str]] = {}
+    for name in names:
+        fold = "without-" + re.sub(r"[^\w.-]", "_", name)
+        while fold in folds:  # "Site 1" beside "Site_1"
+            fold += "_"
+        folds[fold] = frozenset(p for p, own in sources.items() if name in own)
+    return folds

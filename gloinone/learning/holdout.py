@@ -1,6 +1,7 @@
 """Which patients are held out, so that no patient and no slide is on both sides of a split."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -25,14 +26,23 @@ class Origins:
     pictures: Sequence[str] = ()
     """What each shows, hashed, so that a copy under another name is found; none: not looked at."""
 
+    def without(self, patients: AbstractSet[str]) -> "Origins":
+        """All but the items of these, without what they show."""
+        kept = [
+            row
+            for row in zip(self.patients, self.slides, self.sources, strict=True)
+            if row[0] not in patients
+        ]
+        return Origins(*(list(column) for column in zip(*kept, strict=True))) if kept else Origins([], [], [])
+
 
 def held_out(origins: Origins, named: frozenset[str] | None, option: str = "--val") -> NDArray[np.bool_]:
     """(N,) True for all items of the patients that are named, themselves or by one of their slides.
 
-    ``named`` None: a fifth of the patients. Raises UsageError for names that do not exist, where nothing is left,
+    ``named`` None: ``a_fifth``. Raises UsageError for names that do not exist, where nothing is left,
     and where a slide, or a copy of one, is on both sides.
     """
-    chosen = a_fifth(origins.patients) if named is None else patients_named(origins, named - {NOBODY}, option)
+    chosen = a_fifth(origins) if named is None else patients_named(origins, named - {NOBODY}, option)
     return out_of(origins, chosen, option)
 
 
@@ -81,14 +91,27 @@ def out_of(origins: Origins, chosen: AbstractSet[str], option: str) -> NDArray[n
     return is_out
 
 
-def a_fifth(patients: Sequence[str]) -> set[str]:
-    """A fifth of the patients, at least one of two; the same whatever is trained on them and with which seed.
+def a_fifth(origins: Origins) -> set[str]:
+    """A fifth of the patients of every source; where all are too small for that, of all together, at least one of two.
 
-    >>> len(a_fifth([f"p{i}" for i in range(10)])), a_fifth(["alone"])
+    The same whatever is trained on a source, with which seed, and beside which other sources: who is held out of the
+    detector is held out of the classifier, too.
+
+    >>> ten = [f"p{i}" for i in range(10)]
+    >>> len(a_fifth(Origins(ten, ten, ["a"] * 10))), a_fifth(Origins(["alone"], ["s"], ["a"]))
     (2, set())
     """
-    names = sorted(set(patients), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return set(names[: max(1, round(len(names) / 5))]) if len(names) > 1 else set()
+    of_source = defaultdict[str, set[str]](set)
+    for patient, source in zip(origins.patients, origins.sources, strict=True):
+        of_source[source].add(patient)
+    chosen = set[str]().union(*(_first(own, round(len(own) / 5)) for own in of_source.values()))
+    everybody = set(origins.patients)
+    return chosen or (_first(everybody, 1) if len(everybody) > 1 else set())
+
+
+def _first(names: AbstractSet[str], number: int) -> set[str]:
+    """So many, in an order that the names alone decide."""
+    return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:number])
 
 
 def _refuse_leaks(origins: Origins, is_out: NDArray[np.bool_], option: str) -> None:

@@ -136,6 +136,14 @@ def train(
     return run.best(say)
 
 
+def start_hash(network: nn.Module) -> bytes:
+    """Of the weights that a training starts from, and of which of them it may change."""
+    digest = hashlib.sha256(" ".join(n for n, p in network.named_parameters() if p.requires_grad).encode())
+    for name, values in network.state_dict().items():
+        digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+    return digest.digest()
+
+
 class _Run:
     """Network, average and optimiser between steps, and where they are kept."""
 
@@ -146,8 +154,8 @@ class _Run:
         self.network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, recipe.average_decay)
         self.optimiser = task.optimiser(self.network, recipe)
-        settings = json.dumps([asdict(recipe), task.identity], sort_keys=True)
-        self.identity = hashlib.sha256(settings.encode()).hexdigest()
+        settings = json.dumps([asdict(recipe), task.identity, task.best_by], sort_keys=True)
+        self.identity = hashlib.sha256(settings.encode() + start_hash(network)).hexdigest()
         self.step = 0
         if (state := self._load(STATE)) is not None:
             self.network.load_state_dict(state["network"])
@@ -206,7 +214,7 @@ class _Run:
         state = load_checkpoint(self.folder / name)
         if state is not None and state.get("identity") != self.identity:
             raise UsageError(
-                f"{self.folder / name}: of another training (other data or settings); give the same ones, "
-                "delete it to start anew, or choose another --out"
+                f"{self.folder / name}: of another training (other data, settings or start); give the same "
+                "ones, delete it to start anew, or choose another --out"
             )
         return state

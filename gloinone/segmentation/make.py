@@ -40,9 +40,8 @@ class MakeConfig(SupervisedOptions):
 
 
 def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
-    """Trains, and leaves weights.safetensors and card.json in ``config.out``."""
+    """Trains, and leaves weights.safetensors and card.json in ``config.out``; all ``parts`` are ``outlined``."""
     device = pick_device(config.device)
-    parts = parts.each(outlined)
     if not len(parts.train):
         raise UsageError("no outlines to train on; give --truth with outlines, or --masks")
     card = start_card(parts, config)

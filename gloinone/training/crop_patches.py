@@ -5,6 +5,7 @@ size is lost, so each is given one drawn at random.
 """
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gloinone.annotations.pictures import decoded_picture
 from gloinone.errors import AnnotationError
 from gloinone.labels import CLASSES, GLOMERULUS, SCLEROSED
 from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN, Patches
@@ -49,8 +51,7 @@ def listed_crops(
     ``read_labels``. Raises AnnotationError.
     """
     source = source or crops.resolve().name
-    rows = read_labels(labels, any_label) if labels else [{"name": p.stem} for p in sorted(crops.iterdir())]
-    rows = [row for row in rows if find_picture(crops, row["name"]) or labels]
+    rows = read_labels(labels, any_label) if labels else [{"name": name} for name in picture_names(crops)]
     if not rows:
         raise AnnotationError(f"{crops}: no pictures; expected {', '.join(SUFFIXES)}")
     listed = []
@@ -73,19 +74,14 @@ def read_crop_folder(
 
     The others as of ``listed_crops``; ``masks``: folder of PNG of the same names. Raises AnnotationError.
     """
-    listed = listed_crops(crops, labels, source, any_label)
-    low, high = np.log(RADII_UM)
-    # One for each, so that a crop's does not depend on which others are left out
-    radii_um = np.exp(np.random.default_rng(0).uniform(low, high, len(listed)))
-    kept = [i for i, crop in enumerate(listed) if crop.patient not in left_out]
-    rows = [listed[i] for i in kept]
+    rows = [crop for crop in listed_crops(crops, labels, source, any_label) if crop.patient not in left_out]
     pixels = np.empty((len(rows), PATCH_PX, PATCH_PX, 3), np.uint8)
     patch_masks = np.empty((len(rows), PATCH_PX, PATCH_PX), np.uint8)
     radius = np.empty(len(rows))
-    for i, (row, radius_um) in enumerate(zip(rows, radii_um[kept], strict=True)):
+    for i, row in enumerate(rows):
         picture = read_picture(crops, row.name)
         mask = read_mask(masks, row.name, picture) if masks else None
-        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, float(radius_um))
+        pixels[i], patch_masks[i], radius[i] = place_tight(picture, mask, drawn_radius_um(picture))
     return Patches(
         pixels,
         patch_masks,
@@ -95,6 +91,12 @@ def read_crop_folder(
         tuple(row.slide for row in rows),
         tuple(row.source for row in rows),
     )
+
+
+def drawn_radius_um(picture: Pixels) -> float:
+    """Drawn by what the picture shows, so that a copy of it becomes the same patch, and is known by that."""
+    seed = int.from_bytes(hashlib.sha256(np.ascontiguousarray(picture).tobytes()).digest()[:8], "big")
+    return float(np.exp(np.random.default_rng(seed).uniform(*np.log(RADII_UM))))
 
 
 def place_tight(
@@ -123,8 +125,8 @@ def place_tight(
 def read_labels(path: Path, any_label: bool = False) -> list[dict[str, str]]:
     """Rows of the table, by column; columns name and label must be there.
 
-    ``any_label``: they are not looked at. Raises AnnotationError with the line of a name or label that is missing, a
-    name that stands there twice, or a class that is not known.
+    A picture's suffix is taken off the name. ``any_label``: labels are not looked at. Raises AnnotationError with the
+    line of a name or label that is missing, a name that stands there twice, or a class that is not known.
     """
     rows: dict[str, dict[str, str]] = {}
     try:
@@ -134,6 +136,8 @@ def read_labels(path: Path, any_label: bool = False) -> list[dict[str, str]]:
                 row = {k: v.strip() for k, v in cells.items() if k and v}
                 where = f"{path}, line {reader.line_num}"
                 name = row.get("name", "")
+                if Path(name).suffix.lower() in SUFFIXES:
+                    name = row["name"] = str(Path(name).with_suffix(""))
                 if not name or not (row.get("label") or any_label):
                     raise AnnotationError(f"{where}: every row needs a name and a label; columns: name,label")
                 if not any_label and row["label"] not in LABELS:
@@ -151,15 +155,22 @@ def read_labels(path: Path, any_label: bool = False) -> list[dict[str, str]]:
     return list(rows.values())
 
 
+def picture_names(folder: Path) -> list[str]:
+    """Of the pictures in a folder, without suffix, in order; two files of one name are one."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted({path.stem for path in files})
+
+
 def find_picture(folder: Path, name: str) -> Path | None:
     """The picture of that name, whatever its suffix."""
-    return next((p for s in SUFFIXES if (p := folder / f"{name}{s}").is_file()), None)
+    files = (folder / f"{name}{s}" for suffix in SUFFIXES for s in (suffix, suffix.upper()))
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_picture(folder: Path, name: str) -> Pixels:
     """RGB picture."""
     path = find_picture(folder, name)
-    bgr = None if path is None else cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    bgr = None if path is None else decoded_picture(path, cv2.IMREAD_COLOR)
     if bgr is None:
         raise AnnotationError(f"{folder / name}: missing or no picture; expected {', '.join(SUFFIXES)}")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
@@ -168,7 +179,7 @@ def read_picture(folder: Path, name: str) -> Pixels:
 def read_mask(folder: Path, name: str, picture: Pixels) -> NDArray[np.bool_]:
     """Mask of the size of its picture."""
     path = folder / f"{name}.png"
-    grey = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+    grey = decoded_picture(path, cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     if grey is None or grey.shape != picture.shape[:2]:
         raise AnnotationError(f"{path}: missing, or not the size of its crop; one PNG per crop")
     return np.asarray(grey > 0, np.bool_)

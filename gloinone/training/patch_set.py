@@ -7,14 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.errors import AnnotationError
-from gloinone.learning.holdout import Origins, join_origins, left_out_patients
+from gloinone.learning.holdout import Origins, a_fifth, join_origins, left_out_patients, out_of
 from gloinone.learning.patch_training import PatchSet
-from gloinone.learning.patches import Patches, join_patches, load_patches, save_patches, split_patches
+from gloinone.learning.patches import (
+    Patches,
+    join_patches,
+    load_patches,
+    part_patches,
+    patch_origins,
+    save_patches,
+    split_patches,
+)
 from gloinone.slide.reader import open_slide
 from gloinone.slide.tissue import tissue_overview
 from gloinone.training.crop_patches import listed_crops, read_crop_folder
@@ -35,7 +44,7 @@ from gloinone.training.sources import (
     truth_slides,
 )
 
-FORMAT = 4
+FORMAT = 5
 """Of the cache; raised when patches are made differently."""
 
 
@@ -72,16 +81,31 @@ class SetConfig:
 
 def patch_set(config: SetConfig, cache: Path, say: Say) -> PatchSet:
     """What is learned from, and what is held out, of everything named."""
-    patches, left_out = all_patches(config, cache, say)
-    rest, test = split_patches(patches, config.test, "--test")
-    return PatchSet(*split_patches(rest, config.validation), test, left_out)
+    read = all_patches(config, cache, say)
+    rest, test = split_patches(read.patches, config.test, "--test")
+    if config.validation is not None:
+        return PatchSet(*split_patches(rest, config.validation), test, read.left_out)
+    # Of all that is listed, whoever has patches: the detector, which looks at all, holds out the same
+    chosen = a_fifth(read.listed.without(read.left_out | set(test.groups)))
+    return PatchSet(*part_patches(rest, out_of(patch_origins(rest), chosen, "--val")), test, read.left_out)
 
 
-def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, frozenset[str]]:
-    """Patches of everything named, from the cache where they were read before, and the patients left out."""
+class ReadPatches(NamedTuple):
+    """Of everything named."""
+
+    patches: Patches
+    listed: Origins
+    """Of every slide and crop, read or not."""
+    left_out: frozenset[str]
+    """Patients."""
+
+
+def all_patches(config: SetConfig, cache: Path, say: Say) -> ReadPatches:
+    """Patches of everything named, from the cache where they were read before."""
     listed = listed_slides(config.folders, say)
     origins = [slide_origins(listed), *(crop_origins(crops) for crops in config.crops)]
-    left_out = left_out_patients(join_origins(origins), config.leave_out)
+    everything = join_origins(origins)
+    left_out = left_out_patients(everything, config.leave_out)
     parts = []
     for crops in config.crops:
         key = _key(config, f"{crops!r} {sorted(left_out)}", [crops.crops, crops.labels, crops.masks])
@@ -96,7 +120,7 @@ def all_patches(config: SetConfig, cache: Path, say: Say) -> tuple[Patches, froz
         said = [(s.name, s.patient, str(s.said)) for s in own]
         key = _key(config, f"{folder!r} {said} {circles}", [*files, circles / "slides" if circles else None])
         parts.append(_cached(cache, key, partial(_read_slides, own, circles, config), say))
-    return join_patches([p for p in parts if len(p)]), left_out
+    return ReadPatches(join_patches([p for p in parts if len(p)]), everything, left_out)
 
 
 def crop_origins(folder: CropFolder) -> Origins:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gloinone.errors import AnnotationError
 from gloinone.learning.stains import Basis, stain_basis
-from gloinone.training.crop_patches import SUFFIXES, read_picture
+from gloinone.training.crop_patches import SUFFIXES, picture_names, read_picture
 
 
 def reference_stains(folder: Path) -> tuple[Basis, ...]:
@@ -12,8 +12,7 @@ def reference_stains(folder: Path) -> tuple[Basis, ...]:
 
     Raises AnnotationError where no picture shows two stains.
     """
-    names = sorted({p.stem for p in folder.iterdir() if p.suffix.lower() in SUFFIXES})
-    found = (stain_basis(read_picture(folder, name)) for name in names)
+    found = (stain_basis(read_picture(folder, name)) for name in picture_names(folder))
     stains = tuple(basis for basis in found if basis is not None)
     if not stains:
         raise AnnotationError(f"{folder}: no picture of stained tissue; expected {', '.join(SUFFIXES)}")

@@ -103,9 +103,10 @@ def test_a_mask_of_another_size_than_the_slide(tmp_path: Path):
         read_truth(path, size=(200, 300))
 
 
-def test_a_mask_that_is_no_picture(tmp_path: Path):
+@pytest.mark.parametrize("text", ["no picture", ""])
+def test_a_mask_that_is_no_picture(tmp_path: Path, text: str):
     path = tmp_path / "a.png"
-    path.write_text("no picture")
+    path.write_text(text)
     with pytest.raises(AnnotationError, match="not a readable mask"):
         read_truth(path)
 
@@ -251,8 +252,9 @@ def test_polygons_of_coco_come_before_its_circles(tmp_path: Path):
             ({}, {"segmentation": [outline]}, {"segmentation": [same]}, {"segmentation": [[]]})
         )
     ]
+    drawn.append({"image_id": 7, "category_id": 1, "id": 9, "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]})
     truth = read_truth(_coco(tmp_path / "a.json", annotations=drawn), slide_name="a")
-    assert [region.has_outline for region in truth.glomeruli] == [False, True, False, False]
+    assert [region.has_outline for region in truth.glomeruli] == [False, True, False, False, False]
     assert truth.glomeruli[1].ring.ravel().tolist() == outline
     assert truth.circles()[[0, 2, 3]] == pytest.approx(np.array([[50, 50, 20]] * 3))
 

@@ -251,7 +251,8 @@ def test_a_model_is_made_and_loads(tmp_path: Path) -> None:
     assert len((tmp_path / "tiny/comparison.csv").read_text("utf-8").splitlines()) == 3
     build_classifier(card, load_state(paths, card), CPU)
     more = replace(config, out=tmp_path / "more", init=str(tmp_path / "tiny"), backbone=None, binary=True)
-    binary = make_classifier(replace(parts, validation=nothing), more, lambda _: None)
+    binary = make_classifier(replace(parts, validation=nothing).each(two_classes), more, lambda _: None)
+    assert binary.temperature == card.temperature  # nobody is held out to fit another
     assert binary.architecture == card.architecture  # that of the start
     assert binary.score_combination == "detector"
     assert binary.training_data == ("drawn: normal 2", "drawn: sclerosed 2")

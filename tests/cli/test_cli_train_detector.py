@@ -131,6 +131,8 @@ def test_a_slide_that_is_left_out_takes_its_patient_along(slides: Path, tmp_path
         (("--complete", "yes", "--val", "nobody"), "no slide or patient named nobody"),
         (("--complete", "yes", "--init", "absent"), "no detector named"),
         (("--complete", "yes", "--init", "absent"), "or $GLOINONE_MODELS the folder that it lies in"),
+        (("--complete", "yes", "--edge", "32"), "--batch-size 1 with --edge 32"),
+        (("--complete", "yes", "--rate", "inf"), "not a finite number"),
         (("--complete", "yes", "--network-mpp", "0.5"), "--network-mpp 0.5: give more than 0.583 um/px"),
         (("--complete", "yes", "--network-mpp", "0"), "--network-mpp 0: give more than 0.583 um/px"),
         (("--complete", "yes", "--network-mpp", "-1"), "--network-mpp -1: give more than 0.583 um/px"),

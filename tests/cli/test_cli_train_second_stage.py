@@ -1,5 +1,6 @@
 """`gloinone train classifier` and `segmenter` on a drawn slide and on tight crops, from slide to model."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,10 @@ from gloinone.cli.main import program
 from gloinone.cli.training_inputs import patches_from
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
-from gloinone.errors import AnnotationError
+from gloinone.errors import AnnotationError, UsageError
 from gloinone.geometry import circle_iou
 from gloinone.labels import NONGLOMERULAR
-from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN
+from gloinone.learning.patches import CROP_IN_PATCH_PX, PATCH_PX, UNKNOWN, split_patches
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
 from gloinone.slide.tissue import tissue_overview
@@ -56,24 +57,14 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(kind: str, folder: Path, out: Path, *more: str) -> Result:
-    command = ["train", kind, "--slides", str(folder), "--truth", str(folder), "--out", str(out)]
-    command += ["--complete", "yes"]
-    small = [
-        "--init",
-        "none",
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--edge",
-        "32",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-    ]
-    return CliRunner().invoke(program, [*command, *small, *more])
+def train(
+    kind: str, folder: Path, out: Path, *more: str, truth: Path | None = None, steps: bool = True
+) -> Result:
+    """One step of two small crops; ``steps`` False: as many as there are by default."""
+    command = ["train", kind, "--slides", str(folder), "--truth", str(truth or folder), "--out", str(out)]
+    command += ["--complete", "yes", "--init", "none", "--batch-size", "2", "--edge", "32"]
+    command += ["--threads", "1", "--device", "cpu", *(["--steps", "1"] if steps else [])]
+    return CliRunner().invoke(program, [*command, *more])
 
 
 def test_patches_show_the_glomerulus_in_the_middle(slides: Path) -> None:
@@ -187,6 +178,10 @@ def test_classifier_from_slides(slides: Path, tmp_path: Path) -> None:
     assert "kind of sclerosis, given sclerosed, held-out patients: shipped" in result.output
     assert (card.class_rule.nonglomerular_cut, card.score_combination) == (0.95, "damped")
     assert (tmp_path / "c" / "training.png").is_file()
+    with (tmp_path / "c" / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        compared = {row["what"]: float(row["retrained"]) for row in csv.DictReader(file)}
+    told = next(m.value for m in card.measured if m.what == "AUC sclerosed vs normal")
+    assert compared["AUC sclerosed vs normal, held-out patients"] == pytest.approx(told, abs=1e-3)
     assert {m.what for m in card.measured} >= {"AUC sclerosed vs normal", "AUC glomerulus vs none"}
     before = paths.weights.read_bytes()
     again = train("classifier", slides, tmp_path / "c", "--val", "s2", "--backbone", "resnet18")
@@ -229,6 +224,71 @@ def test_segmenter_from_slides(slides: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     card = read_card(tmp_path / "s" / "card.json")
     assert [(m.what, m.n) for m in card.measured] == [("mean Dice per glomerulus", 5)]
+
+
+def test_boxes_teach_no_segmenter(slides: Path, tmp_path: Path) -> None:
+    """QuPath writes a rectangle as a polygon of four corners."""
+    for name in ("s1", "s2"):
+        document = json.loads((slides / f"{name}.truth.geojson").read_text("utf-8"))
+        for feature in document["features"]:
+            ring = np.array(feature["geometry"]["coordinates"][0])
+            (x0, y0), (x1, y1) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
+            corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
+            feature["geometry"]["coordinates"] = [corners]
+        (tmp_path / f"{name}.geojson").write_text(json.dumps(document), "utf-8")
+    result = train("segmenter", slides, tmp_path / "s", truth=tmp_path)
+    assert result.exit_code == 2
+    assert "no outlines to train on" in result.output
+
+
+def test_an_epoch_is_what_is_learned_from(slides: Path, tmp_path: Path) -> None:
+    more = ("--binary", "--background", "4", "--val", "none", "--epochs", "1", "--backbone", "resnet18")
+    result = train("classifier", slides, tmp_path / "c", *more, steps=False)
+    assert result.exit_code == 0, result.output
+    assert "step 5/5" in result.output  # ten glomeruli, two a step
+    assert "temperature 1.00" in result.output
+
+
+def test_nobody_normal_or_sclerosed_is_no_binary_training(slides: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.csv"
+    kinds = ("normal", "obsolescent", "solidified", "disappearing", "non-glomerular")
+    names.write_text("name,class\n" + "".join(f"{kind},glomerulus\n" for kind in kinds), "utf-8")
+    result = train("classifier", slides, tmp_path / "c", "--binary", "--classes", str(names))
+    assert result.exit_code == 2
+    assert "none is named normal or sclerosed" in result.output
+
+
+def test_crops_are_told_by_what_they_show_and_by_names_with_or_without_suffix(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 60, 60, 3), np.uint8)
+    for name, picture in (("a.png", pictures[0]), ("b.PNG", pictures[1]), ("copy.png", pictures[0])):
+        cv2.imwrite(str(tmp_path / name), picture)
+    (tmp_path / "a.xml").write_text("<a/>", "utf-8")
+    cv2.imwrite(str(tmp_path / "a.jpg"), pictures[0])
+    everything = read_crop_folder(tmp_path, None, None)
+    assert everything.slides == ("a", "b", "copy")
+    (tmp_path / "labels.csv").write_text("name,label\ncopy.png,normal\nb,sclerosed\n", "utf-8")
+    named = read_crop_folder(tmp_path, tmp_path / "labels.csv", None)
+    assert named.slides == ("copy", "b")
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(UsageError, match="shows the same as"):
+        split_patches(read_crop_folder(tmp_path, None, None), frozenset({"copy"}))
+
+
+def test_an_empty_file_is_no_crop(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(AnnotationError, match="a: missing or no picture"):
+        read_crop_folder(tmp_path, None, None)
+
+
+def test_names_do_not_matter_to_whoever_learns_without_them(slides: Path, tmp_path: Path) -> None:
+    for name in ("s1", "s2"):
+        text = (slides / f"{name}.truth.geojson").read_text("utf-8")
+        (tmp_path / f"{name}.geojson").write_text(text.replace('"normal"', '"Glom"'), "utf-8")
+    refused = train("classifier", slides, tmp_path / "c", truth=tmp_path)
+    assert refused.exit_code == 2
+    assert "unknown class names 'Glom'" in refused.output
+    learned = train("ssl", slides, tmp_path / "b", "--backbone", "resnet18", truth=tmp_path)
+    assert learned.exit_code == 0, learned.output
 
 
 @pytest.mark.parametrize("kind", ["classifier", "segmenter"])

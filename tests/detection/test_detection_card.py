@@ -34,6 +34,14 @@ def test_scores_of_draws_are_those_of_the_drawn_images() -> None:
     assert np.isnan(recall_of_draws([image_of(1, truths=0)], 0.4)(np.array([0])))
 
 
+def test_where_nothing_is_found_the_threshold_stays(tmp_path: Path) -> None:
+    config = replace(MakeConfig(out=tmp_path, recipe=detector_recipe()), arch="resnet18")
+    card = start_card(config, [], [])
+    blind = [replace(image, predicted=np.zeros((0, 4))) for image in IMAGES]
+    assert judged_card(card, blind, "abcde", config, None).threshold == card.threshold
+    assert judged_card(card, IMAGES, "abcde", config, None).threshold != card.threshold
+
+
 @pytest.mark.parametrize("recall_at", [None, 0.3])
 def test_intervals_are_over_patients_and_one_patient_has_none(
     recall_at: float | None, tmp_path: Path

@@ -7,10 +7,13 @@ import cv2
 import numpy as np
 import torch
 
+from gloinone.detection.cases import Case
 from gloinone.detection.circlenet import CircleMaps
 from gloinone.detection.mining import false_circles, found_scores, mined
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.samples import SampleConfig, TileSampler
+from gloinone.detection.validate import predict_case
+from gloinone.metrics import CircleImage, at_threshold
 from tests.detection.test_detection_samples import PLAIN, disc_case
 
 
@@ -55,6 +58,38 @@ def test_nothing_is_mined_where_the_truth_is_not_complete(tmp_path: Path):
     assert len(inside.false_circles)
     assert inside.false_circles[:, 0].max() <= 200
     assert len(nowhere.false_circles) == 0
+
+
+def test_a_glomerulus_beside_the_region_is_neither_false_nor_missed(tmp_path: Path):
+    one = replace(disc_case(), circles=np.array([[205.0, 300, 30]]), ignored=np.zeros((0, 3)))
+    ring = np.array([[0.0, 0], [200, 0], [200, 680], [0, 680]])
+    case = replace(one, complete=(ring,))
+    image = CircleImage(np.array([[198.0, 300, 30, 0.9]]), *_truth_of(case))
+    assert at_threshold([image], 0.5) == (0, 0, 0)
+    seen: list[np.ndarray] = []
+
+    class Finds:
+        config = _detector().config
+        network = OnePlace()
+
+        def circles_of(self, tiles: object, size: tuple[int, int]) -> np.ndarray:
+            seen.append(np.array([[205.0, 300, 30, 0.9], [100, 500, 30, 0.5]]))
+            return seen[-1]
+
+    (learned,) = mined([case], Finds(), tmp_path / "false-circles.json", lambda _: None)  # type: ignore[arg-type]
+    assert learned.found.tolist() == [0.9]
+    assert learned.false_circles[:, 3].tolist() == [0.5]
+
+
+def _truth_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    class Nothing:
+        config = _detector().config
+
+        def circles_of(self, tiles: object, size: tuple[int, int]) -> np.ndarray:
+            return np.zeros((0, 4))
+
+    image = predict_case(case, Nothing())  # type: ignore[arg-type]
+    return image.truth, image.ignored
 
 
 def test_mining_is_done_once(tmp_path: Path):

@@ -32,6 +32,8 @@ def test_every_source_is_left_out_once() -> None:
     }
     odd = Origins(["p", "q"], ["p", "q"], ["../a b", "c"])
     assert list(folds_of(odd, "source")) == ["without-.._a_b", "without-c"]
+    alike = Origins(["p", "q", "r"], ["p", "q", "r"], ["Site 1", "Site_1", "c"])
+    assert sorted(p for own in folds_of(alike, "source").values() for p in own) == ["p", "q", "r"]
 
 
 def test_a_patient_called_as_anothers_slide_stays_with_its_own_fold() -> None:

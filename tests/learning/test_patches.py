@@ -103,11 +103,17 @@ def test_a_name_of_leave_out_stands_for_its_patient_whatever_folder_has_it() -> 
 
 def test_a_fifth_is_held_out_the_same_whoever_asks() -> None:
     patients = [f"p{i}" for i in range(20)]
-    chosen = a_fifth(patients)
+    origins = Origins(patients, patients, ["s"] * 20)
+    chosen = a_fifth(origins)
     assert len(chosen) == 4
-    assert a_fifth(patients[::-1] * 3) == chosen
-    assert len(a_fifth([*patients, "new"]) & chosen) >= 3
-    assert a_fifth(["alone", "alone"]) == set()
+    backwards = Origins(patients[::-1] * 3, patients[::-1] * 3, ["s"] * 60)
+    assert a_fifth(backwards) == chosen
+    beside = [f"q{i}" for i in range(15)]
+    crops = Origins([*patients, *beside], [*patients, *beside], ["s"] * 20 + ["crops"] * 15)
+    assert a_fifth(crops) & set(patients) == chosen
+    assert len(a_fifth(crops) - chosen) == 3
+    assert a_fifth(Origins(["alone"] * 2, ["1", "2"], ["s"] * 2)) == set()
+    assert len(a_fifth(Origins(["a", "b", "c"], ["1", "2", "3"], ["s", "t", "u"]))) == 1
     is_out = held_out(Origins(patients, patients, ["s"] * 20), None)
     assert {p for p, out in zip(patients, is_out, strict=True) if out} == chosen
 

@@ -37,6 +37,18 @@ def a_network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(0.5), nn.Conv2d(4, 1, 1))
 
 
+def other_weights() -> nn.Module:
+    network = a_network()
+    network[2].weight.data += 1
+    return network
+
+
+def frozen() -> nn.Module:
+    network = a_network()
+    network[0].requires_grad_(False)
+    return network
+
+
 def a_task(scores: dict[int, float] | None = None, identity: str = "a") -> Task[Tensor]:
     """Brightness is to be undone; ``scores``: what the validations say, in their order."""
     said = list((scores or {}).values())
@@ -138,6 +150,12 @@ def test_another_training_is_not_taken_up(tmp_path: Path) -> None:
         train(a_network(), a_task(identity="b"), RECIPE, tmp_path, CPU, quiet)
     with pytest.raises(UsageError, match="of another training"):
         train(a_network(), a_task(), replace(RECIPE, steps=13), tmp_path, CPU, quiet)
+    scores = {4: 0.1, 8: 0.2, 12: 0.3}
+    with pytest.raises(UsageError, match="of another training"):
+        train(a_network(), replace(a_task(scores), best_by="other"), RECIPE, tmp_path, CPU, quiet)
+    for another_start in (other_weights(), frozen()):
+        with pytest.raises(UsageError, match="other data, settings or start"):
+            train(another_start, a_task(scores), RECIPE, tmp_path, CPU, quiet)
     (tmp_path / STATE).unlink()
     with pytest.raises(UsageError, match=r"best.pt: of another training"):
         train(a_network(), a_task({4: 1.0}, identity="b"), RECIPE, tmp_path, CPU, quiet)

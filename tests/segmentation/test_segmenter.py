@@ -251,4 +251,4 @@ def test_patches_without_outline_train_nothing(tmp_path: Path) -> None:
     assert len(outlined(patches)) == 0
     config = MakeConfig(out=tmp_path, recipe=patch_recipe(1))
     with pytest.raises(UsageError, match="no outlines"):
-        make_segmenter(PatchSet(patches, discs(0), discs(0)), config, lambda _: None)
+        make_segmenter(PatchSet(patches, discs(0), discs(0)).each(outlined), config, lambda _: None)
