@@ -44,6 +44,18 @@ def share_inside(circles: Floats, width: float, height: float) -> Floats:
     return np.asarray(share, np.float64)
 
 
+def share_of_smaller(a: Floats, b: Floats) -> Floats:
+    """(N, 3+) and (M, 3+) cx, cy, radius -> (N, M) share of the smaller circle's area that lies in the larger.
+
+    >>> share_of_smaller(np.array([[0., 0., 1.]]), np.array([[0., 0., 1.], [2., 0., 1.], [0., 0., .5]])).round(3)
+    array([[1., 0., 1.]])
+    """
+    a, b = np.atleast_2d(a), np.atleast_2d(b)
+    distance = np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
+    smaller = np.minimum(a[:, None, 2], b[None, :, 2])
+    return lens_area(distance, a[:, None, 2], b[None, :, 2]) / (np.pi * smaller**2)
+
+
 def circle_iou(a: Floats, b: Floats) -> Floats:
     """(N, 3+) and (M, 3+) cx, cy, radius -> (N, M) circle IoU (Yang et al. 2020, CircleNet, eq. 6).
 

@@ -1,5 +1,6 @@
 """How an error reaches the terminal: one line and an exit status; the traceback only with ``-v``."""
 
+import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -51,6 +52,13 @@ class ErrorGroup(click.Group):
             if ctx.meta.get(_VERBOSE):
                 traceback.print_exc()
             raise Refused(str(error)) from error
+        except OSError as error:
+            if error.filename is None:  # such as a pipe that was closed, which click knows about
+                raise
+            if ctx.meta.get(_VERBOSE):
+                traceback.print_exc()
+            where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+            raise Refused(f"{where}: {error.strerror}; may you read and write there?") from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(128 + signal.SIGINT)

@@ -1,5 +1,7 @@
 """Circles of overlapping tiles -> circles of the slide."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from shapely import STRtree, box
@@ -49,12 +51,15 @@ def as_seen(circles: Scored, size: tuple[int, int]) -> Scored:
 
 
 def suppress(
-    circles: Scored, max_iou: float = PUBLISHED_MAX_IOU, weights: NDArray[np.float64] | None = None
+    circles: Scored,
+    most: float = PUBLISHED_MAX_IOU,
+    weights: NDArray[np.float64] | None = None,
+    overlap: Callable[[Scored, Scored], NDArray[np.float64]] = circle_iou,
 ) -> Scored:
-    """Greedy circle NMS: the best stay, those with a larger circle IoU than ``max_iou`` to one of them go.
+    """Greedy circle NMS: the best stay, those with a larger ``overlap`` than ``most`` with one of them go.
 
     Best first, by score or by ``weights`` (N,); ties are broken by place, so that the order of the tiles does not
-    matter. Further columns stay.
+    matter. Further columns stay. ``overlap``: of (1, 4+) and (N, 4+) circles -> (1, N), 0 where they do not touch.
     """
     circles = np.asarray(circles, np.float64)
     order = np.lexsort((circles[:, 0], circles[:, 1], -(circles[:, 3] if weights is None else weights)))
@@ -69,5 +74,5 @@ def suppress(
         near = np.sort(tree.query(boxes[i]))
         near = near[(near > i) & alive[near]]
         if len(near):
-            alive[near[circle_iou(circles[i : i + 1], circles[near])[0] > max_iou]] = False
+            alive[near[overlap(circles[i : i + 1], circles[near])[0] > most]] = False
     return circles[alive]

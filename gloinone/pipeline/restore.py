@@ -13,8 +13,9 @@ from gloinone.annotations.csv_text import read_table
 from gloinone.annotations.saved_result import SavedResult, read_saved_result
 from gloinone.errors import AnnotationError
 from gloinone.pipeline.distrust import Cuts, with_answers
+from gloinone.pipeline.keeping import kept_places
 from gloinone.pipeline.measure import measure_glomerulus
-from gloinone.pipeline.run_slide import is_kept, on_pieces
+from gloinone.pipeline.run_slide import on_pieces
 from gloinone.pipeline.save import CIRCLES_CSV, CONTACT, CROPS, THUMBNAIL, TISSUE, Earlier, crop_name
 from gloinone.records import Crop, Glomerulus, Overview, SlideResult
 from gloinone.segmentation.outline import circle_outline
@@ -41,11 +42,7 @@ class Restored:
 
     def kept(self, min_score: float, keep_nonglomerular: bool) -> list[int]:
         """Places of the candidates that a run with these options keeps."""
-        return [
-            place
-            for place, candidate in enumerate(self.saved.candidates)
-            if is_kept(candidate, min_score, keep_nonglomerular)
-        ]
+        return kept_places(self.saved.candidates, min_score, keep_nonglomerular)
 
     def result(self, kept: Sequence[int], min_score: float) -> SlideResult:
         """As a run gives it that keeps these at that threshold.

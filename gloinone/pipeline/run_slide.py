@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.doubts import Doubts
-from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.labels import ClassRule, classify, combined_score
 from gloinone.pipeline.distrust import (
     Covered,
     Cuts,
@@ -21,6 +21,7 @@ from gloinone.pipeline.distrust import (
     find_covered,
     with_answers,
 )
+from gloinone.pipeline.keeping import is_kept, kept_places
 from gloinone.pipeline.measure import measure_glomerulus
 from gloinone.pipeline.overlay import picture_um_per_px
 from gloinone.pipeline.unread import Core, box_of, notes_of, read_share
@@ -104,7 +105,7 @@ class OnPieces(NamedTuple):
 
 @dataclass(frozen=True)
 class _Classified:
-    """A candidate and, where it is kept, its crop."""
+    """A candidate and, where it is good enough to be kept, its crop."""
 
     candidate: Candidate
     crop: Crop | None
@@ -143,7 +144,9 @@ class Begun:
         circles = in_reading_order(found.circles)
         with clock("classify"):
             classified, features, lost = _classify(slide, overview.gain, circles, stages)
-        kept = [(c.candidate, c.crop) for c in classified if c.crop is not None]
+        candidates = tuple(c.candidate for c in classified)
+        places = kept_places(candidates, stages.min_score, stages.keep_nonglomerular)
+        kept = [(c.candidate, c.crop) for place in places if (c := classified[place]).crop is not None]
         with clock("segment"):
             outlines = stages.segment(
                 lit_crops((crop for _, crop in kept), overview.gain),
@@ -166,7 +169,7 @@ class Begun:
             picture=self.picture,
             tissue_mm2=tissue_mm2(overview, slide.info.mpp),
             tissue_read_fraction=read_share(overview, unread),
-            candidates=tuple(c.candidate for c in classified),
+            candidates=candidates,
             glomeruli=placed.glomeruli,
             notes=notes_of(slide.info, overview, found.unread, lost),
             unread=unread,
@@ -234,11 +237,6 @@ def _candidate(
     candidate = Candidate(Detection(cx, cy, radius, det_score, votes), p, score, label, crop.window)
     keep = is_kept(candidate, stages.min_score, stages.keep_nonglomerular)
     return _Classified(candidate, crop if keep else None)
-
-
-def is_kept(candidate: Candidate, min_score: float, keep_nonglomerular: bool) -> bool:
-    """Whether a circle becomes a row of glomeruli.csv."""
-    return candidate.score >= min_score and (candidate.label != NONGLOMERULAR or keep_nonglomerular)
 
 
 def _measure(

@@ -221,6 +221,8 @@ def walk(source: Path, out: Path) -> tuple[tuple[SlidePath, ...], tuple[str, ...
     """Slides of IN, sorted by name, and a sentence for each thing passed over. Raises UsageError if there are none."""
     check_places(source, out)
     found = find_slides(source, out)
+    if hidden := [name for name in found.names if name.startswith(".")]:
+        raise UsageError(f"{source}: {hidden[0]} is hidden, and so would its results be; rename it")
     ignored = tuple(f"{readable(str(one.path))}: {one.reason}" for one in found.ignored)
     if not found.slides:
         raise UsageError(
@@ -236,7 +238,10 @@ def check_places(source: Path, out: Path) -> None:
         raise UsageError(f"{source}: no such file or folder; give a slide or a folder of slides")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; give a folder for the results")
-    real_source, real_out = source.resolve(), out.resolve()
+    try:
+        real_source, real_out = source.resolve(), out.resolve()
+    except (OSError, RuntimeError) as error:  # up to Python 3.12 a circle of links is a RuntimeError
+        raise UsageError(f"{source}, {out}: one is a link that cannot be followed ({error})") from error
     if real_source == real_out:
         raise UsageError(f"{out}: is the folder of the slides; give another one for the results")
     if real_out in real_source.parents:

@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,11 +83,11 @@ def find_slides(root: Path, out: Path | None = None) -> Discovery:
         raise UsageError(f"{out}: the output holds the input {root}; write into another folder")
     walk = _Walk(out.resolve() if out is not None else None)
     walk.follow(root)
-    slides = [
+    slides = _dicom_slides(root, walk)
+    slides += [
         SlidePath(f, readable(f.relative_to(root).as_posix()), True, (f, *sorted(walk.parts[f])))
         for f in walk.files
     ]
-    slides.extend(_dicom_slides(root, walk))
     return Discovery(_distinct(slides, walk), tuple(sorted(walk.ignored, key=lambda i: os.fsencode(i.path))))
 
 
@@ -120,7 +121,7 @@ class _Walk:
         while links:
             further: list[Path] = []
             for link in sorted(links):
-                if link.is_dir():
+                if _is(link.is_dir):
                     further.extend(self._folder(link))
                 else:
                     self._file(link, Path(os.path.realpath(link)))
@@ -144,8 +145,8 @@ class _Walk:
                 self.ignored.append(Ignored(folder, f"cannot be read ({error.strerror})"))
                 continue
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-            folders = [Path(entry.path) for entry in visible if entry.is_dir()]
-            files = [Path(entry.path) for entry in visible if not entry.is_dir()]
+            folders = [Path(entry.path) for entry in visible if _is(entry.is_dir)]
+            files = [Path(entry.path) for entry in visible if Path(entry.path) not in folders]
             owned = companions(files, folders)
             self.ignored.extend(
                 Ignored(part, f"belongs to {owner.name}") for part, owner in owned.items() if _by_suffix(part)
@@ -164,6 +165,10 @@ class _Walk:
     def _file(self, path: Path, real: Path) -> None:
         """Takes one file if it may be a slide; a link to nothing fails later rather than being lost."""
         suffix = path.suffix.lower()
+        if _is(path.exists) and not _is(path.is_file):
+            if _by_suffix(path):
+                self.ignored.append(Ignored(path, "not a file but a pipe, socket or device"))
+            return
         may_be_dicom = suffix in DICOM_SUFFIXES or suffix == "" or suffix[1:].isdigit()
         header = read_dicom_header(path) if may_be_dicom else None
         if header is None and not _by_suffix(path):
@@ -179,13 +184,34 @@ class _Walk:
         else:
             self.ignored.append(Ignored(path, "DICOM, but not an image of a slide"))
 
+    def pass_over_pictures(self, folder: Path) -> None:
+        """Those that lie with a DICOM series (a preview) are no slides of their own, and change no slide's name."""
+        with_it = [f for f in self.files if f.is_relative_to(folder) and f.suffix.lower() in PLAIN_SUFFIXES]
+        self.files = [file for file in self.files if file not in with_it]
+        self.ignored += [
+            Ignored(f, "a picture in the folder of a DICOM series; move it to have it analysed")
+            for f in with_it
+        ]
+
 
 def _by_suffix(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer; no, where nobody may look: of a link that leads in a circle, or into a folder of somebody else's."""
+    try:
+        return question()
+    except OSError:
+        return False
+
+
 def _is_our_output(folder: Path) -> bool:
-    return any(map(_is_our_record, (folder / RUN_FILE, *(folder / RUNS_FOLDER).glob("*.json"))))
+    try:
+        shards = sorted((folder / RUNS_FOLDER).glob("*.json"))
+    except OSError:  # the folder may not be entered, which its own listing will say
+        shards = []
+    return any(map(_is_our_record, (folder / RUN_FILE, *shards)))
 
 
 def _is_our_record(path: Path) -> bool:
@@ -197,8 +223,9 @@ def _is_our_record(path: Path) -> bool:
 
 
 def _dicom_slides(root: Path, walk: _Walk) -> list[SlidePath]:
-    """One slide per series, named by its folder, or by its first file where the folder holds more."""
-    homes = [file.parent for file in walk.files] + [folder for folder, _ in walk.series]
+    """One slide per series, named by its folder, or by its first file where the folder holds further slides."""
+    homes = [file.parent for file in walk.files if file.suffix.lower() not in PLAIN_SUFFIXES]
+    homes += [folder for folder, _ in walk.series]
     slides = []
     for (folder, _), files in walk.series.items():
         alone = sum(home.is_relative_to(folder) for home in homes) == 1
@@ -206,6 +233,8 @@ def _dicom_slides(root: Path, walk: _Walk) -> list[SlidePath]:
         if alone and folder == root:
             slides.append(SlidePath(largest, readable(root.resolve().name), False, tuple(sorted(files))))
             continue
+        if alone:
+            walk.pass_over_pictures(folder)
         home = folder if alone else min(files)
         name = readable(home.relative_to(root).as_posix())
         slides.append(SlidePath(largest, name, True, tuple(sorted(files))))

@@ -97,6 +97,10 @@ def open_plain(path: Path, name: str, resolution: Resolution, walked: bool) -> P
     if merely_lies_there and plain_kind(path) in WITHOUT_MPP:  # of whatever kind, it is none of our business
         raise skipped
     header = read_header(path, name)
+    if merely_lies_there and header.mpp is None:  # a mask, a stack of another program
+        raise skipped
+    if header.refused:
+        raise SlideUnreadableError(f"{name}: {header.refused}")
     try:
         mpp, source = settle_mpp(name, resolution, header.mpp)
     except ResolutionError as error:

@@ -48,6 +48,8 @@ class PlainHeader:
     height: int
     mpp: tuple[float, float] | None
     """x, y; only a TIFF in centimetres is believed: dots per inch are a printer's, not a microscope's."""
+    refused: str = ""
+    """Why a picture of this kind is not read, with the mend; empty where it is."""
 
 
 def plain_kind(path: Path) -> Kind | None:
@@ -58,15 +60,15 @@ def plain_kind(path: Path) -> Kind | None:
 
 
 def read_header(path: Path, name: str) -> PlainHeader:
-    """Header of a plain picture; SlideUnreadableError for what is damaged or of a kind that is refused."""
+    """Header of a plain picture, of a kind that is refused too; SlideUnreadableError for what is damaged."""
     kind = plain_kind(path)
     try:
         if kind == "PNG":
             return _png_header(path)
         if kind == "JPEG":
-            return _jpeg_header(path, name)
+            return _jpeg_header(path)
         if kind == "TIFF":
-            return _tiff_header(path, name)
+            return _tiff_header(path)
     except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise SlideUnreadableError(
             f"{name}: damaged {kind} header ({error}); copy or export it again", quoted=str(error)
@@ -83,7 +85,7 @@ def _png_header(path: Path) -> PlainHeader:
     return PlainHeader("PNG", width, height, None)
 
 
-def _jpeg_header(path: Path, name: str) -> PlainHeader:
+def _jpeg_header(path: Path) -> PlainHeader:
     with path.open("rb") as file:
         file.seek(2)
         while True:
@@ -98,21 +100,20 @@ def _jpeg_header(path: Path, name: str) -> PlainHeader:
                 bits, height, width, channels = struct.unpack(">BHHB", file.read(6))
                 break
             file.seek(length - 2, 1)
-    if channels not in (1, 3) or bits != 8:
-        kind = "CMYK" if channels == 4 else f"{channels} channels of {bits} bits"
-        raise SlideUnreadableError(f"{name}: a JPEG in {kind}; save it as RGB with 8 bits a channel")
-    return PlainHeader("JPEG", width, height, None)
+    if channels in (1, 3) and bits == 8:
+        return PlainHeader("JPEG", width, height, None)
+    kind = "CMYK" if channels == 4 else f"{channels} channels of {bits} bits"
+    return PlainHeader("JPEG", width, height, None, f"a JPEG in {kind}; save it as RGB with 8 bits a channel")
 
 
-def _tiff_header(path: Path, name: str) -> PlainHeader:
+def _tiff_header(path: Path) -> PlainHeader:
     pictures = read_tiff_tags(path)
     tags = pictures[0]
     (width,), (height,) = tags[WIDTH], tags[HEIGHT]
     same_size = sum(other.get(WIDTH) == (width,) and other.get(HEIGHT) == (height,) for other in pictures)
     refused = _tiff_refused(tags, same_size)
-    if refused:
-        raise SlideUnreadableError(f"{name}: a TIFF {refused}")
-    return PlainHeader("TIFF", int(width), int(height), _tiff_mpp(tags))
+    words = f"a TIFF {refused}" if refused else ""
+    return PlainHeader("TIFF", int(width), int(height), _tiff_mpp(tags), words)
 
 
 def _tiff_refused(tags: Tags, pictures: int) -> str | None:

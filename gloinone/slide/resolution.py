@@ -8,7 +8,7 @@ import io
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -139,21 +139,27 @@ def read_mpp_csv(path: Path) -> MppTable:
         raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8") from error
     if "\0" in text:
         raise UsageError(f"{path}: not a UTF-8 text; save it as CSV UTF-8")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), skipinitialspace=True)
-    header = [cell.strip().lower() for cell in next(reader, [])]
+    lines = _read_cells(path, text)
+    _, header = next(lines, (1, []))
+    header = [cell.lower() for cell in header]
     for column in ("slide", "mpp"):
         if header.count(column) != 1:
             problem = "no column" if column not in header else "two columns"
             raise UsageError(f"{path}, line 1: {problem} {column}; its first line must be like slide,mpp")
     rows: dict[str, MppRow] = {}
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
+    for line, cells in lines:
+        if not any(cells):
             continue
-        if any(cell.strip() for cell in cells[len(header) :]):
+        if any(cells[len(header) :]):
             raise UsageError(
-                f"{path}, line {reader.line_num}: more cells than columns; quote what holds a comma, as 0,25 does"
+                f"{path}, line {line}: more cells than columns; quote what holds a comma, as 0,25 does"
             )
-        row = _parse_row(path, reader.line_num, dict(zip(header, (c.strip() for c in cells), strict=False)))
+        mpp, after = ([*cells, "", ""][header.index("mpp") + n] for n in (0, 1))
+        if mpp.isdecimal() and after.isdecimal() and delimiter_of(text) == ",":
+            raise UsageError(
+                f"{path}, line {line}: {mpp},{after} may be one number or two; write {mpp}.{after}, or {mpp}.0,{after}"
+            )
+        row = _parse_row(path, line, dict(zip(header, cells, strict=False)))
         key = normal_name(row.slide)
         if key in rows:
             raise UsageError(
@@ -161,6 +167,22 @@ def read_mpp_csv(path: Path) -> MppTable:
             )
         rows[key] = row
     return MppTable(path, rows)
+
+
+def _read_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Number of each line and its cells, without spaces around; UsageError where a quote is not closed."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter_of(text), skipinitialspace=True, strict=True
+    )
+    begins = 1
+    try:
+        for cells in reader:
+            yield reader.line_num, [cell.strip() for cell in cells]
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise UsageError(
+            f"{path}, line {begins}: not the line of a CSV ({error}); is a quote not closed there?"
+        ) from error
 
 
 def _parse_row(path: Path, line: int, columns: dict[str, str]) -> MppRow:

@@ -191,7 +191,11 @@ def _erode(mask: Mask, reach_px: int) -> Mask:
 
 
 def _open(mask: Mask, width_px: float) -> Mask:
-    """What is at least that wide, and of the rest what lies half that near to it: the frayed edges of tissue."""
+    """What is at least that wide, and of the rest what lies half that near to it: the frayed edges of tissue.
+
+    Beyond the image its border goes on, so that twice the image's size is as good as any greater width.
+    """
+    width_px = min(width_px, 2 * max(mask.shape))
     reach = int(np.ceil(width_px))
     padded = np.pad(mask, reach, mode="edge").view(np.uint8)
     wide = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_OPEN, _disc(max(1.0, width_px / 2))), np.uint8)

@@ -183,6 +183,38 @@ def test_places_that_make_no_sense_are_exit_status_2(
     assert CliRunner().invoke(program, ["merge", str(tmp_path / "empty")]).exit_code == 2
 
 
+def test_places_that_nobody_may_enter_are_one_line(
+    slides: Path, tmp_path: Path, method: FakeMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may enter every folder; the system is asked on its behalf."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for source, out in ((slides, tmp_path / "loop"), (tmp_path / "loop", tmp_path / "o")):
+        result = call(source, out, "--mpp", 0.5)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+    exists = Path.exists
+
+    def refusing(path: Path) -> bool:
+        if path.name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refusing)
+    for source, out in ((tmp_path / "secret", tmp_path / "o"), (slides, tmp_path / "secret")):
+        result = call(source, out, "--mpp", 0.5)
+        assert result.exit_code == 2
+        assert f"error: {tmp_path / 'secret'}: Permission denied" in result.stderr
+
+
+def test_a_hidden_slide_is_refused_before_anything_is_done(tmp_path: Path, method: FakeMethod) -> None:
+    write_slide_file(tmp_path / ".a.svs")
+    result = call(tmp_path / ".a.svs", tmp_path / "o", "--mpp", 0.5)
+    assert result.exit_code == 2
+    assert ".a.svs is hidden" in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_places_of_any_bytes_are_printed(tmp_path: Path, method: FakeMethod) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     write_slide_file(folder / "in" / "a.svs")

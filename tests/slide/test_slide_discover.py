@@ -171,6 +171,23 @@ def test_dicom_files_without_suffix_are_found(tmp_path: Path) -> None:
     assert find_slides(tmp_path).names == ("s",)
 
 
+def test_a_preview_beside_a_dicom_series_changes_no_name(tmp_path: Path) -> None:
+    make_series(tmp_path / "s", "1.1", "1.dcm")
+    make(tmp_path, "s/preview.png", "s/more/label.jpg", "other.png")
+    found = find_slides(tmp_path)
+    assert found.names == ("other.png", "s")
+    assert [i.path.name for i in found.ignored] == ["label.jpg", "preview.png"]
+    assert find_slides(tmp_path / "s").names == ("more/label.jpg", "preview.png", "s")
+    make(tmp_path, "s/slide.tif")
+    assert find_slides(tmp_path).names == (
+        "other.png",
+        "s/1.dcm",
+        "s/more/label.jpg",
+        "s/preview.png",
+        "s/slide.tif",
+    )
+
+
 def test_several_series_in_a_folder_are_several_slides(tmp_path: Path) -> None:
     make_series(tmp_path / "s", "1.1", "a1.dcm", "a2.dcm")
     make_series(tmp_path / "s", "1.2", "b1.dcm", "b2.dcm")
@@ -229,6 +246,39 @@ def test_two_names_that_read_alike_are_one_and_the_other_is_named(tmp_path: Path
 
 def test_readable_leaves_ordinary_names_alone() -> None:
     assert readable("Fall 7, é, 漢 #1.svs") == "Fall 7, é, 漢 #1.svs"
+
+
+def test_a_link_that_leads_in_a_circle_and_a_pipe_are_no_slides_and_stop_nobody(tmp_path: Path) -> None:
+    make(tmp_path, "a.svs")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "loop.svs").symlink_to(tmp_path / "loop.svs")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.svs")
+    found = find_slides(tmp_path)
+    assert found.names == ("a.svs", "loop.svs")  # which fails, and says why
+    assert [(i.path.name, i.reason[:10]) for i in found.ignored] == [("pipe.svs", "not a file")]
+
+
+def test_a_folder_that_nobody_may_enter_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may enter every folder; the system is asked on its behalf."""
+    make(tmp_path, "a.svs", "lost+found/b.svs")
+    scandir, glob = os.scandir, Path.glob
+
+    def refusing(path: object) -> object:
+        if Path(str(path)).name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)  # type: ignore[call-overload]
+
+    def globbing(path: Path, pattern: str) -> object:
+        if "lost+found" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return glob(path, pattern)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(Path, "glob", globbing)
+    found = find_slides(tmp_path)
+    assert found.names == ("a.svs",)
+    assert "cannot be read (Permission denied)" in found.ignored[0].reason
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")

@@ -235,7 +235,10 @@ def test_resolution_of_a_plain_picture(tmp_path: Path) -> None:
 def test_a_picture_that_merely_lies_there_is_skipped_whatever_is_wrong_with_it(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8)).save(tmp_path / "figure.jpg")
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
-    for name in ("figure.jpg", "torn.png"):
+    Image.new("1", (8, 8)).save(tmp_path / "mask.tif")
+    Image.new("CMYK", (8, 8)).save(tmp_path / "figure.tif")
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((3, 8, 8), np.uint8), photometric="minisblack")
+    for name in ("figure.jpg", "torn.png", "mask.tif", "figure.tif", "stack.tif"):
         with pytest.raises(SlideSkippedError, match=name):
             open_slide(tmp_path / name, name, Resolution(), walked=True)
         for said, walked in ((Resolution(), False), (ONE_UM, True)):

@@ -191,6 +191,13 @@ def test_overview_and_area_of_a_slide() -> None:
     assert coarse.tissue.shape == (60, 75)
 
 
+def test_a_picture_of_a_few_pixels_takes_no_time() -> None:
+    """At .05 um/px a pen's stroke is 2000 px wide."""
+    for height, width in ((1, 1), (3, 5)):
+        slide = ArraySlide(Disk(np.full((height, width, 3), 40, np.uint8)), mpp=0.05)
+        assert not tissue_overview(slide).tissue.any()
+
+
 def test_a_slide_without_tissue_has_none() -> None:
     overview = tissue_overview(ArraySlide(Disk(glass(800, 900)), mpp=1.0))
     assert tissue_mm2(overview, 1.0) == 0
