@@ -14,7 +14,7 @@ from gloinone.pipeline.run_record import check_naming, now, record_path, write_r
 from gloinone.pipeline.slide_list import complete_list, write_list
 from gloinone.pipeline.state import State, read_state
 from gloinone.pipeline.tasks import Method, RunConfig, Work, list_work
-from gloinone.slide.discover import readable
+from gloinone.slide.discover import UNREAD, readable
 
 __all__ = ["Outcome", "run_folder"]
 
@@ -45,7 +45,8 @@ def run_folder(
     for folder in (config.out, config.out / CLAIMS, record_path(config).parent):
         remove_abandoned(folder)
     for sentence in work.ignored:
-        logger.info("ignored: %s", sentence, extra={"event": "ignored"})
+        level = logging.WARNING if UNREAD in sentence else logging.INFO
+        logger.log(level, "ignored: %s", sentence, extra={"event": "ignored"})
     for sentence in work.unmatched:
         logger.warning("%s", sentence, extra={"event": "unmatched"})
     write_record(config, method, started, [], None)

@@ -25,6 +25,8 @@ OTHER_SLIDE_SUFFIXES = frozenset((".czi", ".zvi", ".vsi", ".isyntax"))
 PLAIN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 DICOM_SUFFIXES = frozenset((".dcm", ".dicom"))
 SUFFIXES = OPENSLIDE_SUFFIXES | OTHER_SLIDE_SUFFIXES | PLAIN_SUFFIXES | DICOM_SUFFIXES
+UNREAD = "cannot be read"
+"""Begins the reason of a folder that may hold slides, for all we know."""
 RUN_FILE = "run.json"
 RUNS_FOLDER = "runs"
 """Shards of a run leave their records here instead."""
@@ -142,7 +144,7 @@ class _Walk:
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError as error:
-                self.ignored.append(Ignored(folder, f"cannot be read ({error.strerror})"))
+                self.ignored.append(Ignored(folder, f"{UNREAD} ({error.strerror})"))
                 continue
             visible = [entry for entry in entries if not entry.name.startswith(".")]
             folders = [Path(entry.path) for entry in visible if _is(entry.is_dir)]
