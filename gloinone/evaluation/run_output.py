@@ -1,6 +1,5 @@
 """A finished run beside what a person drew: every slide with its circles and its truth, and what has no partner."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -141,8 +140,8 @@ def load_run(
 ) -> ScoredRun:
     """Slides of a finished run that have truth; the notes name all others.
 
-    ``only``: names or file stems to take; empty for all. ``unlabelled``: by slide name, (K, 3) circles.
-    ``classes``: what the truth's names mean; None: they are ours.
+    ``only``: names or file stems to take; empty for all. ``unlabelled``: (K, 3) circles by a slide's name, or by its
+    file name where no other slide has it. ``classes``: what the truth's names mean; None: they are ours.
     Raises UsageError or AnnotationError.
     """
     groups, unlabelled = groups or Groups(), unlabelled or {}
@@ -157,6 +156,7 @@ def load_run(
             without.append(name)
             continue
         facts = summary[name]
+        bare = name if Path(name).stem in shared else Path(name).name
         size = (int(str(facts["width_px"])), int(str(facts["height_px"])))
         known = read_truth(path, classes, name, bounds_of(folder), size).scored()
         slides.append(
@@ -171,7 +171,7 @@ def load_run(
                 tissue_mm2=float(str(facts["tissue_mm2"])) * complete_share(folder, known, size),
                 rows=where_complete(known, rows),
                 truth=known,
-                unlabelled=unlabelled.get(name, NO_CIRCLES),
+                unlabelled=unlabelled.get(name, unlabelled.get(bare, NO_CIRCLES)),
             )
         )
     if not slides:
@@ -265,6 +265,6 @@ def _groups_notes(groups: Groups, slides: Sequence[ScoredSlide]) -> list[str]:
 def _unlabelled_notes(unlabelled: Mapping[str, Floats], slides: Sequence[ScoredSlide]) -> list[str]:
     if not unlabelled:
         return []
-    here = Counter({slide.name: len(slide.unlabelled) for slide in slides})
-    elsewhere = sum(len(circles) for name, circles in unlabelled.items() if name not in here)
-    return [f"unlabelled: {here.total()} circles on these slides, {elsewhere} on slides that are not scored"]
+    here = sum(len(slide.unlabelled) for slide in slides)
+    elsewhere = sum(map(len, unlabelled.values())) - here
+    return [f"unlabelled: {here} circles on these slides, {elsewhere} on slides that are not scored"]

@@ -117,6 +117,8 @@ def test_what_the_truth_is_said_to_lack_stands_beside_the_plain_numbers(run: tup
     plain, ignoring = ({s.name: s.value for s in scores(loaded.slides, u)} for u in (False, True))
     assert plain["detector AP50"] == pytest.approx(67 * (2 / 3) / 101)
     assert ignoring["detector AP50"] == pytest.approx(67 / 101)
+    by_file_name = load_run(*run, unlabelled={"b.tif": np.array([[1.0, 1.0, 1.0]])}).slides
+    assert {s.name: len(s.unlabelled) for s in by_file_name} == {"a.tif": 0, "deep/b.tif": 1}
 
 
 def test_sources_and_patients(run: tuple[Path, Path], tmp_path: Path) -> None:
