@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CPU_SECONDS_PER_MEGAPIXEL = 1.0
 """Of one core: a tile read and pushed through the ResNet-34 CircleNet, measured on a processor that multiplies
-bfloat16 in hardware; others take about three times as long."""
+bfloat16 in hardware; others take up to twice as long."""
 CPU_SECONDS_PER_CIRCLE = 0.08
 """Of one core: a crop read and classified, and a third of the crops outlined; measured likewise."""
 CIRCLES_PER_MM2 = 12
