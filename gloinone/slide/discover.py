@@ -147,8 +147,9 @@ class _Walk:
                 self.ignored.append(Ignored(folder, f"{UNREAD} ({error.strerror})"))
                 continue
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-            folders = [Path(entry.path) for entry in visible if _is(entry.is_dir)]
-            files = [Path(entry.path) for entry in visible if Path(entry.path) not in folders]
+            folders, files = list[Path](), list[Path]()
+            for entry in visible:
+                (folders if _is(entry.is_dir) else files).append(Path(entry.path))
             owned = companions(files, folders)
             self.ignored.extend(
                 Ignored(part, f"belongs to {owner.name}") for part, owner in owned.items() if _by_suffix(part)
@@ -167,11 +168,11 @@ class _Walk:
     def _file(self, path: Path, real: Path) -> None:
         """Takes one file if it may be a slide; a link to nothing fails later rather than being lost."""
         suffix = path.suffix.lower()
-        if _is(path.exists) and not _is(path.is_file):
+        may_be_dicom = suffix in DICOM_SUFFIXES or suffix == "" or suffix[1:].isdigit()
+        if (may_be_dicom or _by_suffix(path)) and _is(path.exists) and not path.is_file():
             if _by_suffix(path):
                 self.ignored.append(Ignored(path, "not a file but a pipe, socket or device"))
             return
-        may_be_dicom = suffix in DICOM_SUFFIXES or suffix == "" or suffix[1:].isdigit()
         header = read_dicom_header(path) if may_be_dicom else None
         if header is None and not _by_suffix(path):
             return
@@ -188,12 +189,13 @@ class _Walk:
 
     def pass_over_pictures(self, folder: Path) -> None:
         """Those that lie with a DICOM series (a preview) are no slides of their own, and change no slide's name."""
-        with_it = [f for f in self.files if f.is_relative_to(folder) and f.suffix.lower() in PLAIN_SUFFIXES]
-        self.files = [file for file in self.files if file not in with_it]
-        self.ignored += [
-            Ignored(f, "a picture in the folder of a DICOM series; move it to have it analysed")
-            for f in with_it
-        ]
+        files, self.files = self.files, []
+        for file in files:
+            if file.suffix.lower() in PLAIN_SUFFIXES and file.is_relative_to(folder):
+                why = "a picture in the folder of a DICOM series; move it to have it analysed"
+                self.ignored.append(Ignored(file, why))
+            else:
+                self.files.append(file)
 
 
 def _by_suffix(path: Path) -> bool:
