@@ -21,7 +21,7 @@ class CircleMaps(NamedTuple):
     heat: Tensor
     """(B, 1, H, W) logits: a centre lies in this cell."""
     offset: Tensor
-    """(B, 2, H, W) x, y of the centre within its cell, output px."""
+    """(B, 2, H, W) x, y of the centre from its cell's corner, output px."""
     radius: Tensor
     """(B, 1, H, W) output px."""
 

@@ -13,20 +13,22 @@ OFFSET_WEIGHT = 1.0
 
 
 class TargetBatch(NamedTuple):
-    """Targets of a batch; the N circles of all its tiles stand in one list."""
+    """Targets of a batch; the N cells of all its tiles stand in one list."""
 
     heat: Tensor
     """(B, 1, H, W)."""
     counts: Tensor
     """(B, 1, H, W)."""
     tile: Tensor
-    """(N,) which tile a circle is in."""
+    """(N,) which tile a cell is in."""
     cell: Tensor
-    """(N,) flat index of its cell."""
+    """(N,) its flat index there."""
     offset: Tensor
     """(N, 2)."""
     radius: Tensor
     """(N,)."""
+    weight: Tensor
+    """(N,) as in `Targets`."""
 
 
 class CircleLoss(NamedTuple):
@@ -56,8 +58,9 @@ def circle_loss(maps: CircleMaps, targets: TargetBatch) -> CircleLoss:
         nothing = maps.offset.float().sum() * 0 + maps.radius.float().sum() * 0
         return CircleLoss(heat + nothing, heat.detach(), nothing.detach(), nothing.detach())
     at = (targets.tile, slice(None), targets.cell)
-    offset = functional.l1_loss(maps.offset.float().flatten(2)[at], targets.offset)
-    radius = functional.l1_loss(maps.radius.float().flatten(2)[at].squeeze(1), targets.radius)
+    weight = targets.weight / targets.weight.sum()
+    offset = ((maps.offset.float().flatten(2)[at] - targets.offset).abs().mean(1) * weight).sum()
+    radius = ((maps.radius.float().flatten(2)[at].squeeze(1) - targets.radius).abs() * weight).sum()
     total = heat + OFFSET_WEIGHT * offset + RADIUS_WEIGHT * radius
     return CircleLoss(total, heat.detach(), offset.detach(), radius.detach())
 

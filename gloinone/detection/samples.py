@@ -224,4 +224,5 @@ def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, TargetBatch]:
         cell=torch.from_numpy(np.concatenate([t.cells for t in targets])),
         offset=torch.from_numpy(np.concatenate([t.offset for t in targets])),
         radius=torch.from_numpy(np.concatenate([t.radius for t in targets])),
+        weight=torch.from_numpy(np.concatenate([t.weight for t in targets])),
     )

@@ -1,4 +1,8 @@
-"""What the network should say: circles in a tile -> heatmap, offset, radius and where the loss counts."""
+"""What the network should say: circles in a tile -> heatmap, offset, radius and where the loss counts.
+
+Offset and radius are asked for around a centre too, weighted as its peak (Liu et al. 2020, Training-Time-Friendly
+Network, section 3.3): a peak beside the true cell then still says where the circle is.
+"""
 
 from typing import NamedTuple
 
@@ -22,11 +26,13 @@ class Targets(NamedTuple):
     counts: NDArray[np.float32]
     """(H, W) 1 where the heatmap loss counts, 0 in ignored circles."""
     cells: NDArray[np.int64]
-    """(N,) flat index of each centre's cell."""
+    """(N,) flat index of a cell at or near a centre."""
     offset: NDArray[np.float32]
-    """(N, 2) x, y within the cell, output px."""
+    """(N, 2) x, y of that centre from the cell's corner, output px."""
     radius: NDArray[np.float32]
-    """(N,) output px."""
+    """(N,) of that circle, output px."""
+    weight: NDArray[np.float32]
+    """(N,) how much offset and radius of the cell count; those of a circle sum to 1."""
 
 
 def sigma_of(radius: float) -> float:
@@ -48,23 +54,30 @@ def make_targets(circles: Circles, ignored: Circles, edge_px: int) -> Targets:
     yy, xx = np.mgrid[:size, :size].astype(np.float32) + 0.5
     for cx, cy, radius in np.atleast_2d(ignored) / STRIDE if len(ignored) else ():
         counts[np.hypot(xx - cx, yy - cy) <= radius] = 0
-    kept = [c for c in np.asarray(circles, np.float64).reshape(-1, 3) / STRIDE if _inside(c, size)]
-    cells, offsets = [], []
-    for cx, cy, radius in kept:
-        column, row = int(cx), int(cy)
+    parts = [(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0), np.zeros(0))]
+    for cx, cy, radius in (
+        c for c in np.asarray(circles, np.float64).reshape(-1, 3) / STRIDE if _inside(c, size)
+    ):
         sigma = max(sigma_of(radius), 0.7)
-        distance2 = (xx - (column + 0.5)) ** 2 + (yy - (row + 0.5)) ** 2
-        np.maximum(heat, np.exp(-distance2 / (2 * sigma**2)), out=heat)
+        distance2 = (xx - (int(cx) + 0.5)) ** 2 + (yy - (int(cy) + 0.5)) ** 2
+        peak = np.exp(-distance2 / (2 * sigma**2))
+        np.maximum(heat, peak, out=heat)
+        near = distance2 <= (2 * sigma) ** 2
         # a truth inside an ignored circle is still a truth
-        counts[distance2 <= (2 * sigma) ** 2] = 1
-        cells.append(row * size + column)
-        offsets.append((cx - column, cy - row))
+        counts[near] = 1
+        rows, columns = np.nonzero(near)
+        offset = np.column_stack([cx - columns, cy - rows])
+        parts.append(
+            (rows * size + columns, offset, np.full(len(rows), radius), peak[near] / peak[near].sum())
+        )
+    cells, offsets, radii, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Targets(
         heat,
         counts,
-        np.array(cells, np.int64),
-        np.array(offsets, np.float32).reshape(-1, 2),
-        np.array([c[2] for c in kept], np.float32),
+        cells.astype(np.int64),
+        offsets.astype(np.float32),
+        radii.astype(np.float32),
+        weights.astype(np.float32),
     )
 
 

@@ -35,6 +35,25 @@ def test_decoding_undoes_the_targets():
     assert (found[:, 3] > 0.99).all()
 
 
+def test_a_peak_beside_the_true_cell_still_says_where_the_circle_is():
+    circle = np.array([[62.0, 62.0, 50.0]])
+    maps = _perfect_maps(circle)
+    row, column = 62 // STRIDE, 62 // STRIDE
+    beside = torch.full_like(maps.heat, -9)
+    beside[0, 0, row + 1, column - 1] = 9
+    assert decode(maps._replace(heat=beside), 1)[0, 0, :3].tolist() == pytest.approx(circle[0], abs=1e-4)
+
+
+def test_small_and_large_circles_weigh_the_same_and_their_centres_most():
+    targets = make_targets(np.array([[30.3, 40.9, 8.0], [90.0, 80.5, 40.0]]), NONE, EDGE)
+    is_small = targets.radius == 8.0 / STRIDE
+    for mine, circle in ((is_small, (30.3, 40.9)), (~is_small, (90.0, 80.5))):
+        assert targets.weight[mine].sum() == pytest.approx(1)
+        heaviest = targets.cells[mine][targets.weight[mine].argmax()]
+        assert heaviest == int(circle[1] / STRIDE) * (EDGE // STRIDE) + int(circle[0] / STRIDE)
+    assert is_small.sum() < (~is_small).sum()
+
+
 def test_each_map_is_scaled_by_the_stride_once():
     maps = _perfect_maps(np.array([[62.0, 62.0, 20.0]]))
     moved = maps._replace(offset=maps.offset + 0.25, radius=maps.radius + 1)
@@ -78,10 +97,8 @@ def test_loss_of_perfect_maps_is_small_and_each_term_notices_its_own_fault():
     batch = TargetBatch(
         torch.from_numpy(t.heat)[None, None],
         torch.from_numpy(t.counts)[None, None],
-        torch.zeros(2, dtype=torch.int64),
-        torch.from_numpy(t.cells),
-        torch.from_numpy(t.offset),
-        torch.from_numpy(t.radius),
+        torch.zeros(len(t.cells), dtype=torch.int64),
+        *(torch.from_numpy(part) for part in (t.cells, t.offset, t.radius, t.weight)),
     )
     maps = _perfect_maps(circles)
     right = circle_loss(maps, batch)
@@ -103,6 +120,7 @@ def test_loss_without_any_circle_has_a_gradient():
         torch.zeros(0, dtype=torch.int64),
         torch.zeros(0, dtype=torch.int64),
         torch.zeros(0, 2),
+        torch.zeros(0),
         torch.zeros(0),
     )
     circle_loss(maps, nothing).total.backward()

@@ -138,8 +138,8 @@ def one_circle() -> tuple[Tensor, TargetBatch]:
     batch = TargetBatch(
         torch.from_numpy(targets.heat).expand(2, 1, -1, -1),
         torch.from_numpy(targets.counts).expand(2, 1, -1, -1),
-        torch.zeros(1, dtype=torch.int64),
-        *(torch.from_numpy(part) for part in (targets.cells, targets.offset, targets.radius)),
+        torch.zeros(len(targets.cells), dtype=torch.int64),
+        *(torch.from_numpy(part) for part in (targets.cells, targets.offset, targets.radius, targets.weight)),
     )
     return torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), batch
 
