@@ -84,7 +84,13 @@ def detect_config(card: ModelCard) -> DetectConfig:
     assert card.merge_iou is not None
     assert card.max_per_tile is not None
     return DetectConfig(
-        card.mpp, card.edge_px, card.margin_um, card.floor, card.merge_iou, max_per_tile=card.max_per_tile
+        card.mpp,
+        card.edge_px,
+        card.margin_um,
+        card.floor,
+        card.merge_iou,
+        max_per_tile=card.max_per_tile,
+        peak_reach=card.peak_reach or 0,
     )
 
 

@@ -45,6 +45,8 @@ TILE_PX = 768
 """In prediction; larger than in training, since a network of convolutions does not mind."""
 MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
+PEAK_REACH = 1
+"""Further away the mean is no better: docs/evaluation.md, What makes circles fit."""
 DEEPEST_STRIDE = 32
 """Px of a tile for each px of the smallest maps."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
@@ -74,7 +76,9 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     torch.manual_seed(config.recipe.seed)
     network = build_network(card)
     if start(network, network.features, config.init, "detector"):
-        learn = mined(learn, Detector(network, detect_config(card), device), config.out / MINED, say)
+        model = starting_card(config.init, "detector")
+        as_taught = replace(detect_config(card), peak_reach=(model.peak_reach if model else None) or 0)
+        learn = mined(learn, Detector(network, as_taught, device), config.out / MINED, say)
     judge = judged(judge)
     data = DetectorData(
         learn,
@@ -148,6 +152,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         threshold=(model.threshold if model else None) or START_THRESHOLD,
         floor=START_FLOOR,
         max_per_tile=100,
+        peak_reach=PEAK_REACH,
         merge_iou=PUBLISHED_MAX_IOU,
         not_validated=("No pathologist has validated these weights.",),
     )

@@ -42,6 +42,8 @@ class DetectConfig:
     floor: float
     max_iou: float
     max_per_tile: int = TOP_K
+    peak_reach: int = 0
+    """Of ``decode``."""
     batch_size: int | None = None
     """At most; of larger tiles fewer. None: `GPU_BATCH` on a GPU, one on a processor, where more gains nothing."""
     readers: int = 2
@@ -145,7 +147,7 @@ class Detector:
         with autocast(self.device):
             maps = self.network(batch)
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
-        found = decode(maps, most)[: len(images)].double().cpu().numpy()
+        found = decode(maps, most, self.config.peak_reach)[: len(images)].double().cpu().numpy()
         return view.back(found, height, width)
 
     def read(self, slide: Slide, overview: Overview) -> TileStream:

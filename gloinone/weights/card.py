@@ -13,8 +13,10 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
-LATER = {"feature_limit"}
+LATER = {"feature_limit", "peak_reach"}
 """Keys that cards of earlier versions lack."""
+MOST_REACH = 8
+"""Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
 FORMAT = 1
 """Raised when a key changes its meaning; other formats are refused."""
 
@@ -96,6 +98,8 @@ class ModelCard:
     floor: float | None = None
     """Detector: the score under which a circle is not even written to circles.csv."""
     max_per_tile: int | None = None
+    peak_reach: int | None = None
+    """Detector: how far around a peak the cells lie that say, together, where its circle is; None: the peak alone."""
     merge_iou: float | None = None
     """Detector: circles of a higher circle IoU are one."""
     score_combination: str | None = None
@@ -129,6 +133,10 @@ class ModelCard:
             raise WeightsError(f"card {self.name}: threshold is {self.threshold}; it must be from 0 to 1")
         if self.feature_limit is not None and self.feature_limit <= 0:
             raise WeightsError(f"card {self.name}: feature_limit is {self.feature_limit}; it must be over 0")
+        if self.peak_reach is not None and not 0 <= self.peak_reach <= MOST_REACH:
+            raise WeightsError(
+                f"card {self.name}: peak_reach is {self.peak_reach}; it must be from 0 to {MOST_REACH}"
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
 
@@ -198,7 +206,7 @@ _TEXT = (
     "what",
     "on",
 )
-_WHOLE = ("edge_px", "max_per_tile", "n")
+_WHOLE = ("edge_px", "max_per_tile", "peak_reach", "n")
 _WORDS = ("labels", "training_data", "not_validated")
 
 

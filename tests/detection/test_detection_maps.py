@@ -44,6 +44,45 @@ def test_a_peak_beside_the_true_cell_still_says_where_the_circle_is():
     assert decode(maps._replace(heat=beside), 1)[0, 0, :3].tolist() == pytest.approx(circle[0], abs=1e-4)
 
 
+def test_what_the_cells_around_a_peak_say_is_averaged_by_the_heatmap():
+    size = 8
+    heat, offset, radius = (torch.zeros(1, c, size, size) for c in (1, 2, 1))
+    offset += 0.5
+    radius += 3
+    heat[0, 0] = -50
+    heat[0, 0, 3, 4], heat[0, 0, 3, 5] = torch.logit(torch.tensor([0.9, 0.3]))
+    # the peak's neighbour on the right: centre half a cell further right than the peak says, radius 2 more
+    offset[0, 0, 3, 5], radius[0, 0, 3, 5] = 0.0, 5
+    maps = CircleMaps(heat, offset, radius)
+    alone, together = decode(maps, 1)[0, 0], decode(maps, 1, reach=1)[0, 0]
+    assert alone.tolist() == pytest.approx([4.5 * STRIDE, 3.5 * STRIDE, 3 * STRIDE, 0.9])
+    x = (0.9 * 4.5 + 0.3 * 5.0) / 1.2
+    r = (0.9 * 3 + 0.3 * 5) / 1.2
+    assert together.tolist() == pytest.approx([x * STRIDE, 3.5 * STRIDE, r * STRIDE, 0.9], rel=1e-4)
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_perfect_maps_are_read_alike_from_around_the_peak(reach: int):
+    circle = np.array([[62.0, 50.3, 50.0]])
+    maps = _perfect_maps(circle)
+    targets = make_targets(circle, NONE, EDGE)
+    taught = torch.full_like(maps.heat, -99).flatten()
+    taught[targets.cells] = maps.heat.flatten()[targets.cells]  # nothing is known of cells further away
+    found = decode(maps._replace(heat=taught.view_as(maps.heat)), 1, reach)[0, 0, :3]
+    assert found.tolist() == pytest.approx(circle[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("corner", [0, -1])
+def test_a_peak_in_the_corner_or_of_nothing_has_a_circle_too(corner: int):
+    maps = CircleMaps(*(torch.zeros(1, c, 8, 8) for c in (1, 2, 1)))
+    maps.heat[:] = -200
+    maps.heat[0, 0, corner, corner] = 5
+    circles = decode(maps._replace(offset=maps.offset + 0.5, radius=maps.radius + 2), 64, reach=1)[0]
+    assert torch.isfinite(circles).all()
+    where = (corner % 8 + 0.5) * STRIDE
+    assert circles[0, :3].tolist() == pytest.approx([where, where, 2 * STRIDE], abs=1e-2)
+
+
 def test_small_and_large_circles_weigh_the_same_and_their_centres_most():
     targets = make_targets(np.array([[30.3, 40.9, 8.0], [90.0, 80.5, 40.0]]), NONE, EDGE)
     is_small = targets.radius == 8.0 / STRIDE
