@@ -127,7 +127,13 @@ def test_collate_lists_circles_by_tile():
     images, targets = collate(samples)
     assert images.shape == (4, 3, 128, 128)
     assert len(targets.cell) == sum(len(s.targets.cells) for s in samples)
-    assert targets.heat.flatten(2)[targets.tile, 0, targets.cell].tolist() == [1.0] * len(targets.cell)
+    heat = targets.heat.flatten(2)[targets.tile, 0, targets.cell]
+    is_centre = ((targets.offset >= 0) & (targets.offset < 1)).all(dim=1)
+    assert is_centre.any()
+    assert (heat[is_centre] == 1).all()
+    assert (
+        heat >= np.exp(-2) - 1e-6
+    ).all()  # no cell is further than two sigma from a centre of its own tile
 
 
 def test_cache_gives_back_what_was_put_in(tmp_path: Path):
