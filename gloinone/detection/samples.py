@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gloinone.detection.cases import Case
 from gloinone.detection.losses import TargetBatch
@@ -29,6 +29,8 @@ class SampleConfig:
     min_scale: float = 0.6
     """Tissue appears between this and ``max_scale`` times its size."""
     max_scale: float = 1.6
+    max_stretch: float = 1.5
+    """It is drawn out along one edge of the tile by between 1 and this, its area kept: long glomeruli are rare."""
     glomerulus_share: float = 0.5
     """Tiles that show a glomerulus on purpose."""
     false_share: float = 0.2
@@ -82,7 +84,8 @@ class TileSampler:
         case, own = self.cases[index], self.stains[index]
         # tissue of size `scale` is seen when a px of the tile covers 1 / scale of the usual microns
         scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
-        case_px = config.mpp / scale / case.mpp
+        stretch = np.sqrt(np.exp(rng.uniform(0, np.log(config.max_stretch))))
+        case_px = config.mpp / scale / case.mpp * np.array([1 / stretch, stretch])
         centre = self._place(case, rng, config.edge_px * case_px)
         corner = np.round(centre - config.edge_px * case_px / 2)
         pixels, inside = read_tile(case.pixels, corner, config.edge_px, case_px)
@@ -99,8 +102,8 @@ class TileSampler:
         pixels = self.pool.shown(np.ascontiguousarray(pixels), own, config.transfer_share, rng)
         return Sample(augment_colour(pixels, rng, config.colour), targets)
 
-    def _place(self, case: Case, rng: np.random.Generator, edge: float) -> NDArray[np.float64]:
-        """Centre of a tile in the case's picture."""
+    def _place(self, case: Case, rng: np.random.Generator, edge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Centre of a tile of (2,) ``edge`` x, y in the case's picture."""
         config, what = self.config, rng.random()
         if len(case.circles) and (what < config.glomerulus_share or not len(case.tissue)):
             circle = case.circles[self._glomerulus(case, rng)]
@@ -139,28 +142,24 @@ def _case_weights(cases: Sequence[Case], power: float) -> NDArray[np.float64]:
 
 
 def read_tile(
-    picture: Pixels, corner: NDArray[np.float64], edge_px: int, case_px: float
+    picture: Pixels, corner: NDArray[np.float64], edge_px: int, case_px: ArrayLike
 ) -> tuple[Pixels, NDArray[np.bool_]]:
     """A square of a picture at ``case_px`` picture px per tile px, and which tile px lie in the picture.
 
-    Beyond the border the picture is reflected, as in prediction.
+    ``case_px`` may differ along x and y. Beyond the border the picture is reflected, as in prediction.
     """
+    size = np.broadcast_to(np.maximum(1, np.round(edge_px * np.asarray(case_px))), 2).astype(int)
+    columns, rows = (int(low) + np.arange(n) for low, n in zip(corner, size, strict=True))
     height, width = picture.shape[:2]
-    edge = max(1, round(edge_px * case_px))
-    x, y = int(corner[0]), int(corner[1])
-    columns, rows = np.arange(x, x + edge), np.arange(y, y + edge)
-    x_low, x_high = np.clip([x, x + edge], 0, width)
-    y_low, y_high = np.clip([y, y + edge], 0, height)
-    if x_high - x_low == edge and y_high - y_low == edge:
-        patch = np.asarray(picture[y_low:y_high, x_low:x_high])
+    inside_x, inside_y = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
+    if inside_x.all() and inside_y.all():
+        patch = np.asarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     else:
         patch = picture[np.ix_(_reflect(rows, height), _reflect(columns, width))]
-    how = cv2.INTER_AREA if case_px > 1 else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if size.prod() > edge_px**2 else cv2.INTER_LINEAR
     pixels = np.asarray(cv2.resize(patch, (edge_px, edge_px), interpolation=how), np.uint8)
-    inside_x = (columns >= 0) & (columns < width)
-    inside_y = (rows >= 0) & (rows < height)
-    nearest = (np.arange(edge_px) * edge) // edge_px
-    return pixels, inside_y[nearest][:, None] & inside_x[nearest][None, :]
+    nearest_x, nearest_y = ((np.arange(edge_px) * n) // edge_px for n in size)
+    return pixels, inside_y[nearest_y][:, None] & inside_x[nearest_x][None, :]
 
 
 def _reflect(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -186,9 +185,11 @@ def known_part(
     return known
 
 
-def _to_tile(shapes: NDArray[np.float64], corner: NDArray[np.float64], case_px: float) -> NDArray[np.float64]:
-    """Circles (N, 3) or points (N, 2) of a case in a tile."""
-    return np.column_stack([shapes[:, :2] - corner, shapes[:, 2:]]) / case_px
+def _to_tile(
+    shapes: NDArray[np.float64], corner: NDArray[np.float64], case_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Circles (N, 3) or points (N, 2) of a case in a tile of (2,) case px per px; a circle stays that of equal area."""
+    return np.column_stack([(shapes[:, :2] - corner) / case_px, shapes[:, 2:] / np.sqrt(case_px.prod())])
 
 
 def _turn(

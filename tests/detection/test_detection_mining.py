@@ -131,7 +131,7 @@ def test_false_circles_are_shown_as_often_as_asked():
         config = SampleConfig(
             edge_px=64, min_scale=1, max_scale=1, glomerulus_share=0, false_share=false_share, colour=PLAIN
         )
-        tiles = [s.pixels.astype(int) for s in TileSampler([case], config, seed=0).batch(0, 40)]
+        tiles = [s.pixels.astype(int) for s in TileSampler([case], config, seed=0).batch(0, 160)]
         return float(np.mean([((t[..., 1] - t[..., 0]) > 150).any() for t in tiles]))
 
     assert green_share(1.0) == 1

@@ -77,9 +77,8 @@ def test_tiles_are_shown_in_the_stains_of_other_slides_and_of_references():
 
 
 def test_targets_fit_the_picture_after_every_turn_and_scale():
-    sampler = TileSampler(
-        [disc_case()], SampleConfig(edge_px=192, glomerulus_share=1.0, colour=PLAIN), seed=1
-    )
+    config = SampleConfig(edge_px=192, max_stretch=1, glomerulus_share=1.0, colour=PLAIN)
+    sampler = TileSampler([disc_case()], config, seed=1)
     seen = 0
     for step in range(40):
         sample = sampler.batch(step, 1)[0]
@@ -97,6 +96,34 @@ def test_targets_fit_the_picture_after_every_turn_and_scale():
             assert overlap > 0.93
             seen += 1
     assert seen > 10
+
+
+def test_what_is_drawn_out_keeps_its_centre_and_its_area():
+    """A disc is an ellipse then, and its target the circle of equal area."""
+    config = SampleConfig(
+        edge_px=192, min_scale=1, max_scale=1, max_stretch=1.5, glomerulus_share=1, colour=PLAIN
+    )
+    ratios = []
+    for sample in TileSampler([disc_case()], config, seed=1).batch(0, 60):
+        targets = sample.targets
+        dark = (sample.pixels[..., 1].astype(int) < 125).astype(np.uint8)
+        _, pieces, stats, centroids = cv2.connectedComponentsWithStats(dark)
+        cells = np.column_stack([targets.cells % 48, targets.cells // 48])
+        whole = {
+            (*((cell + offset) * 4 - 0.5).round(2), radius * 4)
+            for cell, offset, radius in zip(cells, targets.offset, targets.radius, strict=True)
+            if (np.abs((cell + offset) * 4 - 96) < 94 - 1.3 * 4 * radius).all()
+        }
+        for x, y, radius in whole:
+            piece = pieces[round(float(y)), round(float(x))]
+            _, _, width, height, area = stats[piece]
+            assert centroids[piece] == pytest.approx((x, y), abs=1)
+            assert np.sqrt(area / np.pi) == pytest.approx(radius, rel=0.04)
+            ratios.append(width / height)
+    assert len(ratios) > 10
+    # quarter turns: along either edge
+    assert 1.3 < max(ratios) < 1.6
+    assert 1.3 < 1 / min(ratios) < 1.6
 
 
 def test_beyond_the_border_the_loss_does_not_count():
