@@ -171,6 +171,8 @@ class Outline:
     """Over 5 % of the mask was dropped or filled to get one ring, it meets the crop's border, or nothing was left."""
     mask: Mask
     """Frame and size of the crop; what the ring encloses."""
+    window: Window
+    """Of that crop: the candidate's, or a larger one where the glomerulus reached over it."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _glomerulus(slide: Slide, number: int, byte: int) -> Glomerulus:
     candidate = Candidate(Detection(cx, cy, radius, 0.9), p, 0.88, label, window)
     ring = circle_ring(cx, cy, radius)
     mask = ring_mask(window.image_from_l0(ring), 256, 256)
-    return measure_glomerulus(number, candidate, Outline(ring, "mask", False, mask), crop, slide.info)
+    return measure_glomerulus(number, candidate, Outline(ring, "mask", False, mask, window), crop, slide.info)
 
 
 def config_for(source: Path, out: Path, **options: object) -> RunConfig:

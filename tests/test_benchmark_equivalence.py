@@ -39,7 +39,8 @@ def _glomerulus(x: float, radius: float = 100.0, score: float = 0.8, label: str 
     candidate = Candidate(detection, (0.9, 0.1, 0.0, 0.0, 0.0), score, label, window)
     mask = ring_mask(window.image_from_l0(ring), 64, 64)
     crop = np.zeros((64, 64, 3), np.uint8)
-    return Glomerulus(1, candidate, Outline(ring, "mask", False, mask), crop, 1.0, 1.0, 1.0, 1.0, False)
+    outline = Outline(ring, "mask", False, mask, window)
+    return Glomerulus(1, candidate, outline, crop, 1.0, 1.0, 1.0, 1.0, False)
 
 
 def _result(*glomeruli: Glomerulus) -> SlideResult:

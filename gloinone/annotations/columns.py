@@ -47,7 +47,10 @@ _VOLUME = _float(
     "at_edge there are left out" + _UNVALIDATED,
 )
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
-_CROP = "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side)"
+_CROP = (
+    "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side; in "
+    "glomeruli.csv a larger one where the glomerulus reached over that)"
+)
 
 SUMMARY: tuple[Column, ...] = (
     SLIDE,

@@ -19,7 +19,7 @@ from gloinone.labels import ClassRule
 from gloinone.records import Candidate, Detection, Glomerulus, Origin, Outline, SlideInfo, SlideResult, Window
 
 RESULT = "result.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def result_bytes(result: SlideResult, outlined: Mapping[int, Glomerulus]) -> byt
                 "source": g.outline.source,
                 "flagged": g.outline.flagged,
                 "ring": g.outline.ring.tolist(),
+                "window": asdict(g.outline.window),
             }
             for place, g in sorted(outlined.items())
         ],
@@ -123,10 +124,7 @@ def _saved(said: Mapping[str, Any]) -> SavedResult:
         doubts=Doubts(**said["doubts"]),
         rule=ClassRule(**said["rule"]),
         candidates=candidates,
-        outlines={
-            int(one["candidate"]): _outline(one, candidates[one["candidate"]].window)
-            for one in said["outlines"]
-        },
+        outlines={int(one["candidate"]): _outline(one) for one in said["outlines"]},
     )
 
 
@@ -142,9 +140,8 @@ def _candidate(said: Mapping[str, Any]) -> Candidate:
     return Candidate(detection, (p1, p2, p3, p4, p5), said["score"], said["label"], window)
 
 
-def _outline(said: Mapping[str, Any], window: Window) -> SavedOutline:
-    ring = np.array(said["ring"], np.float64)
+def _outline(said: Mapping[str, Any]) -> SavedOutline:
+    ring, window = np.array(said["ring"], np.float64), Window(**said["window"])
     mask = ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
-    return SavedOutline(
-        Outline(ring, said["source"], said["flagged"], mask), said["at_edge"], Doubts(**said["doubts"])
-    )
+    outline = Outline(ring, said["source"], said["flagged"], mask, window)
+    return SavedOutline(outline, said["at_edge"], Doubts(**said["doubts"]))

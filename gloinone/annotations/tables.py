@@ -13,7 +13,7 @@ from gloinone.annotations.piece_tables import piece_summary
 from gloinone.doubts import Doubts
 from gloinone.geometry import weibel_gomez_um3
 from gloinone.labels import CLASSES, NONGLOMERULAR, p_sclerosed
-from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult
+from gloinone.records import UNSAID, Candidate, Glomerulus, Origin, SlideInfo, SlideResult, Window
 
 PROBABILITY_COLUMNS = tuple(f"p_{name.replace('-', '')}" for name in CLASSES)
 
@@ -86,7 +86,7 @@ def glomerulus_rows(
     rows = []
     for g in sorted(result.glomeruli, key=lambda glomerulus: glomerulus.number):
         values = {
-            **_candidate_values(g.candidate, result.info),
+            **_candidate_values(g.candidate, result.info, g.outline.window),
             **vars(result.origin),
             "id": g.id,
             "subtype_validated": result.subtype_validated,
@@ -117,7 +117,7 @@ def circle_rows(result: SlideResult) -> list[Row]:
         make_row(
             CIRCLES,
             {
-                **_candidate_values(candidate, result.info),
+                **_candidate_values(candidate, result.info, candidate.window),
                 "glomerulus": kept[place].id if place in kept else "",
             },
         )
@@ -148,9 +148,9 @@ def _slide_values(info: SlideInfo, made_with: MadeWith) -> dict[str, object]:
     }
 
 
-def _candidate_values(candidate: Candidate, info: SlideInfo) -> dict[str, object]:
-    """The columns that glomeruli.csv and circles.csv share."""
-    detection, window = candidate.detection, candidate.window
+def _candidate_values(candidate: Candidate, info: SlideInfo, window: Window) -> dict[str, object]:
+    """The columns that glomeruli.csv and circles.csv share; ``window`` of the crop."""
+    detection = candidate.detection
     return {
         "slide": info.name,
         "x": detection.cx,

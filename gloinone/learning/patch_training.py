@@ -125,9 +125,10 @@ def draw_crops(
     edge_px: int,
     rng: np.random.Generator,
     stains: PatchStains,
+    looks: Looks = AS_TRAINED,
 ) -> Draw:
     """Crops of patches, drawn by ``shares`` (N,)."""
-    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, AS_TRAINED, stains)
+    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, looks, stains)
 
 
 def cut_crops(

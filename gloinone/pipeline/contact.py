@@ -106,7 +106,7 @@ def _draw_crop(glomerulus: Glomerulus) -> Pixels:
     else:
         resized = cv2.resize(glomerulus.crop, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
         crop = np.array(resized, np.uint8)
-    window = glomerulus.candidate.window
+    window = glomerulus.outline.window
     scale = np.array([CELL_PX / window.width_px, CELL_PX / window.height_px])
     draw_ring(crop, window.image_from_l0(glomerulus.outline.ring) * scale, COLOURS[glomerulus.label], 2)
     return crop

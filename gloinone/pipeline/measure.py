@@ -20,11 +20,11 @@ def measure_glomerulus(
 ) -> Glomerulus:
     """Fill in area, perimeter, diameter, circularity and whether the border cuts it.
 
-    ``crop``: None where its picture was not kept. ``scanned_bounds``: what the scanner recorded, if less than the
-    slide; None: ``info.bounds``.
+    ``crop``: that of the outline, None where its picture was not kept. ``scanned_bounds``: what the scanner
+    recorded, if less than the slide; None: ``info.bounds``.
     """
     ring_l0 = measure_ring(outline.ring)
-    at_edge = touches_border(outline.ring, info, candidate.window.downsample, scanned_bounds)
+    at_edge = touches_border(outline.ring, info, outline.window.downsample, scanned_bounds)
     return Glomerulus(
         number=number,
         candidate=candidate,

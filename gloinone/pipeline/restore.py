@@ -115,7 +115,7 @@ def _outlined(folder: Path, saved: SavedResult, ids: Sequence[str]) -> Mapping[i
         candidate = saved.candidates[place]
         crop = None
         if path.is_file():
-            crop = Crop(candidate.window, _picture(_read(path), path, cv2.IMREAD_COLOR_RGB))
+            crop = Crop(known.outline.window, _picture(_read(path), path, cv2.IMREAD_COLOR_RGB))
         measured = measure_glomerulus(place + 1, candidate, known.outline, crop, saved.info)
         # neither the scanner's own border nor pens and folds of the overview are in the crop
         found[place] = replace(measured, at_edge=known.at_edge, doubts=known.doubts)

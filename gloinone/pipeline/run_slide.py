@@ -23,6 +23,7 @@ from gloinone.pipeline.distrust import (
 )
 from gloinone.pipeline.keeping import is_kept, kept_places
 from gloinone.pipeline.measure import measure_glomerulus
+from gloinone.pipeline.outlining import Outlined, Segment, outline_all
 from gloinone.pipeline.overlay import picture_um_per_px
 from gloinone.pipeline.unread import Core, box_of, notes_of, read_share
 from gloinone.records import (
@@ -30,7 +31,6 @@ from gloinone.records import (
     Crop,
     Detection,
     Glomerulus,
-    Outline,
     Overview,
     Piece,
     PieceMap,
@@ -82,8 +82,7 @@ class Stages:
     """Of what `read` began."""
     classify: Callable[[Sequence[Crop]], NDArray[np.float64]]
     """-> (N, 5), or (N, 5 + C) with what `unlike` looks at."""
-    segment: Callable[[Sequence[Crop], Sequence[Detection], tuple[int, int]], Sequence[Outline]]
-    """Crops, circles, and the slide's width and height."""
+    segment: Segment
     rule: ClassRule
     score_combination: str
     min_score: float
@@ -148,17 +147,14 @@ class Begun:
         places = kept_places(candidates, stages.min_score, stages.keep_nonglomerular)
         kept = [(c.candidate, c.crop) for place in places if (c := classified[place]).crop is not None]
         with clock("segment"):
-            outlines = stages.segment(
-                lit_crops((crop for _, crop in kept), overview.gain),
-                [candidate.detection for candidate, _ in kept],
-                (slide.info.width, slide.info.height),
-            )
+            circled = [(candidate.detection, crop) for candidate, crop in kept]
+            outlined = outline_all(slide, overview.gain, circled, stages.segment)
         with clock("distrust"):
             covered = find_covered(overview, slide.info.mpp)
             doubts = doubts_of_slide(sample_tissue(slide, overview), covered)
             doubts = replace(doubts, feature_distance=stages.unlike(features) if stages.unlike else None)
             glomeruli = _measure(
-                kept, outlines, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
+                kept, outlined, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
             )
         with clock("levels"):
             placed = on_pieces(glomeruli, overview, slide.info)
@@ -241,13 +237,13 @@ def _candidate(
 
 def _measure(
     kept: Sequence[tuple[Candidate, Crop]],
-    outlines: Sequence[Outline],
+    outlined: Sequence[Outlined],
     info: SlideInfo,
     doubts: Callable[[Candidate, Crop], Doubts],
 ) -> tuple[Glomerulus, ...]:
     return tuple(
-        replace(measure_glomerulus(number, candidate, outline, crop, info), doubts=doubts(candidate, crop))
-        for number, ((candidate, crop), outline) in enumerate(zip(kept, outlines, strict=True), start=1)
+        replace(measure_glomerulus(number, candidate, *own, info), doubts=doubts(candidate, crop))
+        for number, ((candidate, crop), own) in enumerate(zip(kept, outlined, strict=True), start=1)
     )
 
 

@@ -50,7 +50,7 @@ def make_outline(
     if ring is None:
         return circle_outline(window, detection, slide_size)
     inside = ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
-    return Outline(ring, "mask", changed > config.max_changed or reaches_border(inside), inside)
+    return Outline(ring, "mask", changed > config.max_changed or reaches_border(inside), inside, window)
 
 
 def reaches_border(mask: Mask) -> bool:
@@ -63,9 +63,8 @@ def circle_outline(window: Window, detection: Detection, slide_size: tuple[int, 
     whole = circle_ring(detection.cx, detection.cy, detection.radius)
     clipped = clip_ring(whole, slide_size)
     ring = whole if clipped is None else clipped
-    return Outline(
-        ring, "circle", True, ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
-    )
+    inside = ring_mask(window.image_from_l0(ring), window.width_px, window.height_px)
+    return Outline(ring, "circle", True, inside, window)
 
 
 def largest_filled(mask: Mask) -> tuple[Mask, float]:

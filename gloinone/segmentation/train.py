@@ -7,15 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gloinone.learning.augment import ColourConfig
 from gloinone.learning.device import autocast
-from gloinone.learning.patch_training import PatchSet, draw_crops, patch_stains, patches_identity
-from gloinone.learning.patches import balanced_shares, cut_mask
+from gloinone.learning.patch_training import Looks, PatchSet, draw_crops, patch_stains, patches_identity
+from gloinone.learning.patches import FramingConfig, balanced_shares, cut_mask
 from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
 from gloinone.segmentation.losses import mask_loss
 
 Batch = tuple[Tensor, Tensor]
 SCORES = ("dice",)
+TIGHT_AND_WIDE = Looks(FramingConfig(scale=(0.8, 1.6)), ColourConfig())
+"""A glomerulus that reaches over its crop is outlined in a larger one."""
 
 
 def segmenter_task(
@@ -36,7 +39,7 @@ def segmenter_task(
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng((recipe.seed, step))
-        drawn = draw_crops(patches, shares, recipe.batch, edge_px, rng, stains)
+        drawn = draw_crops(patches, shares, recipe.batch, edge_px, rng, stains, TIGHT_AND_WIDE)
         cut = zip(drawn.numbers, drawn.affines, strict=True)
         masks = np.stack([cut_mask(patches.masks[number], affine, edge_px) for number, affine in cut])
         return torch.from_numpy(drawn.images), torch.from_numpy(masks)

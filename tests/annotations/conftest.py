@@ -44,7 +44,7 @@ def make_glomerulus(number: int, label: str, mpp: float) -> Glomerulus:
     return Glomerulus(
         number=number,
         candidate=candidate,
-        outline=Outline(ring, "mask", number % 2 == 0, np.zeros((256, 256), bool)),
+        outline=Outline(ring, "mask", number % 2 == 0, np.zeros((256, 256), bool), candidate.window),
         crop=np.zeros((256, 256, 3), np.uint8),
         area_um2=measures.area * mpp**2,
         perimeter_um=measures.perimeter * mpp,

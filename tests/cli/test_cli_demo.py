@@ -84,7 +84,7 @@ class Oracle:
         self, crops: Sequence[Crop], detections: Sequence[Detection], size: tuple[int, int]
     ) -> list[Outline]:
         return [
-            Outline(circle_ring(d.cx, d.cy, d.radius), "circle", False, np.ones(c.pixels.shape[:2], bool))
+            Outline(circle_ring(d.cx, d.cy, d.radius), "circle", False, np.zeros((256, 256), bool), c.window)
             for c, d in zip(crops, detections, strict=True)
         ]
 

@@ -20,7 +20,7 @@ INFO = SlideInfo("a.svs", 5000, 3001, 0.5, "file", "aperio")
 def glomerulus(number: int, ring: Points, score: float = 0.9) -> Glomerulus:
     window = Window(0, 0, 256, 256, 256, 256)
     candidate = Candidate(Detection(10, 10, 5, 0.5), (1, 0, 0, 0, 0), score, "normal", window)
-    outline = Outline(ring, "mask", False, np.zeros((256, 256), bool))
+    outline = Outline(ring, "mask", False, np.zeros((256, 256), bool), window)
     return Glomerulus(number, candidate, outline, np.zeros((256, 256, 3), np.uint8), 1, 1, 1, 1, False)
 
 

@@ -12,7 +12,7 @@ from gloinone.pipeline.contact import draw_contact, group_words, groups, warning
 from gloinone.pipeline.drawing import draw_ring
 from gloinone.pipeline.overlay import draw_overlay, legend, overlay_um_per_px, picture_um_per_px, scale_bar
 from gloinone.pipeline.placing import place_labels, shared_area
-from gloinone.records import Crop, Outline, SlideInfo, Window
+from gloinone.records import Crop, SlideInfo, Window
 
 
 def near(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
@@ -134,7 +134,7 @@ def test_words_on_the_sheet() -> None:
     g = made_glomerulus(1, circle_ring(100, 800, 100), "solidified")
     assert group_words(g) == "sclerosed 0.90"
     assert warning_words(g) == "at edge"
-    circle = Outline(g.outline.ring, "circle", True, g.outline.mask)
+    circle = replace(g.outline, source="circle", flagged=True)
     assert warning_words(replace(g, outline=circle)) == "circle, no outline · at edge"
     other = made_glomerulus(2, circle_ring(900, 800, 100), NONGLOMERULAR)
     assert group_words(other) == "non-glomerular 0.80"

@@ -60,7 +60,7 @@ def _stages(truth: Truth, unread: tuple[tuple[float, float, float, float], ...] 
         for crop, d in zip(crops, detections, strict=True):
             ring = circle_ring(d.cx, d.cy, d.radius)
             inside = ring_mask(crop.window.image_from_l0(ring), 256, 256)
-            outlines.append(Outline(ring, "circle", False, inside))
+            outlines.append(Outline(ring, "circle", False, inside, crop.window))
         return outlines
 
     return Stages(

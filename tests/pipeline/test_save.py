@@ -110,11 +110,10 @@ def test_numbers_agree_for_what_the_segmenter_outlines(tmp_path: Path, x: float)
 
 
 def test_crop_and_mask_lie_in_the_frame_of_the_row(tmp_path: Path) -> None:
-    result = made_result(2)
+    result = made_result(3)
     folder = saved(tmp_path / "a", result)
-    for glomerulus, row in zip(
-        result.glomeruli, read_table(folder / "glomeruli.csv", GLOMERULI), strict=True
-    ):
+    table = read_table(folder / "glomeruli.csv", GLOMERULI)
+    for glomerulus, row in zip(result.glomeruli, table, strict=True):
         assert row["crop"] == f"slides/case 1/a.svs/crops/{glomerulus.id}.png"
         crop = np.asarray(Image.open(folder / "crops" / f"{glomerulus.id}.png"))
         mask = np.asarray(Image.open(folder / "masks" / f"{glomerulus.id}.png"))
@@ -125,6 +124,10 @@ def test_crop_and_mask_lie_in_the_frame_of_the_row(tmp_path: Path) -> None:
         centre = np.array([columns.mean() + 0.5, rows.mean() + 0.5]) * width / 256 + [x, y]
         true = shapely.Polygon(glomerulus.outline.ring).centroid
         assert np.hypot(*(centre - [true.x, true.y])) < 1
+    # circles.csv says what the classifier saw
+    seen = {row["glomerulus"]: row["crop_width"] for row in read_table(folder / "circles.csv", CIRCLES)}
+    larger = [float(str(row["crop_width"])) - float(str(seen[row["id"]])) for row in table]
+    assert larger == pytest.approx([0, 0, 60])
 
 
 def test_same_result_same_bytes(tmp_path: Path) -> None:

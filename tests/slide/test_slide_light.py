@@ -100,7 +100,11 @@ def _seen(path: Path) -> tuple[list[Pixels], list[Pixels], Pixels]:
     def segment(shown: Sequence[Crop], found: Sequence[Detection], _: object) -> list[Outline]:
         crops.extend(crop.pixels for crop in shown)
         ring = np.array([[400.0, 300], [500, 300], [500, 400], [400, 400]])
-        return [Outline(ring, "mask", False, np.ones((256, 256), np.bool_)) for _ in found]
+        whole = np.ones((256, 256), np.bool_)
+        inside = np.pad(whole[1:-1, 1:-1], 1)
+        return [
+            Outline(ring, "mask", False, inside, crop.window) for crop, _ in zip(shown, found, strict=True)
+        ]
 
     stages = Stages(
         read=Looking().read,
