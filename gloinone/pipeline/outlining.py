@@ -11,7 +11,7 @@ from gloinone.segmentation.outline import reaches_border
 from gloinone.slide.crops import lit_crops, read_crops
 from gloinone.slide.reader import Slide
 
-MOST_LOOKS = 3
+MOST_LOOKS = 5
 """At one glomerulus; what meets the border of the last crop too stays flagged."""
 READERS = 2
 
