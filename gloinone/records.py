@@ -132,7 +132,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Crop:
-    """One circle's surroundings, read once for the classifier and the segmenter."""
+    """One circle's surroundings as the classifier sees them, and the segmenter, if the glomerulus fits in."""
 
     window: Window
     pixels: Pixels

@@ -84,7 +84,7 @@ class TileSampler:
         case, own = self.cases[index], self.stains[index]
         # tissue of size `scale` is seen when a px of the tile covers 1 / scale of the usual microns
         scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
-        stretch = np.sqrt(np.exp(rng.uniform(0, np.log(config.max_stretch))))
+        stretch = config.max_stretch ** rng.uniform(0, 0.5)
         case_px = config.mpp / scale / case.mpp * np.array([1 / stretch, stretch])
         centre = self._place(case, rng, config.edge_px * case_px)
         corner = np.round(centre - config.edge_px * case_px / 2)

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from gloinone.records import Crop, Detection, Outline, Points
 from gloinone.segmentation.outline import reaches_border
-from gloinone.slide.crops import lit_crops, read_crops
+from gloinone.slide.crops import READERS, lit_crops, read_crops
 from gloinone.slide.reader import Slide
 
 MOST_LOOKS = 5
 """At one glomerulus; what meets the border of the last crop too stays flagged."""
-READERS = 2
 
 Segment = Callable[[Sequence[Crop], Sequence[Detection], tuple[int, int]], Sequence[Outline]]
 """Crops, circles, and the slide's width and height; an outline each."""

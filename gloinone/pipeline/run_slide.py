@@ -37,7 +37,7 @@ from gloinone.records import (
     SlideInfo,
     SlideResult,
 )
-from gloinone.slide.crops import lit_crops, stream_crops
+from gloinone.slide.crops import READERS, lit_crops, stream_crops
 from gloinone.slide.pieces import find_pieces, measure_pieces, place_on_pieces
 from gloinone.slide.reader import Slide
 from gloinone.slide.tissue import overview_um_per_px, tissue_mm2, tissue_overview
@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 CLASSIFIED_AT_ONCE = 64
 """Crops held in memory while they are classified; only those of kept circles stay."""
-READERS = 2
 
 OnTile = Callable[[int, int], None]
 

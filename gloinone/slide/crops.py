@@ -16,6 +16,8 @@ CONTEXT_UM = 12.5
 """Around the circle's box on every side: the published 50 px at 0.25 um/px."""
 CROP_PX = 256
 """Edge of a crop's image."""
+READERS = 2
+"""Threads that a run reads crops with."""
 QUEUED_PER_WORKER = 4
 
 
