@@ -91,6 +91,7 @@ def detect_config(card: ModelCard) -> DetectConfig:
         card.merge_iou,
         max_per_tile=card.max_per_tile,
         peak_reach=card.peak_reach or 0,
+        norm_prior=card.norm_prior,
     )
 
 
@@ -102,4 +103,9 @@ def build_detector(
 ) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = filled(lambda: build_network(card), state, f"card {card.name}")
+    if card.norm_prior is not None and network.first is None:
+        raise WeightsError(
+            f"card {card.name}: norm_prior is {card.norm_prior:g}, but {card.architecture.name} cannot be adapted to "
+            "slides; make it null"
+        )
     return Detector(network, detect_config(card), device, views)

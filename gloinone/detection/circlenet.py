@@ -38,6 +38,11 @@ class CircleNetwork(nn.Module, ABC):
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""
 
+    @property
+    def first(self) -> nn.Module | None:
+        """The layers that see colours and contrasts, (B, 3, H, W) RGB 0..255 in; None: not to be told apart."""
+        return None
+
     def supervised(self, x: Tensor) -> tuple[CircleMaps, ...]:
         """All maps that a training corrects, those of ``forward`` last."""
         return (self(x),)
@@ -100,6 +105,12 @@ class CircleNet(CircleNetwork):
     def features(self) -> nn.Module:
         """The ResNet."""
         return self.backbone
+
+    @property
+    def first(self) -> nn.Sequential:
+        """Up to stride 4: the ResNet's stem and first stage."""
+        b = self.backbone
+        return nn.Sequential(self.normalise, b.conv1, b.bn1, b.relu, b.maxpool, b.layer1)
 
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""

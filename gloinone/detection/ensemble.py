@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gloinone.detection.fuse import Scored
-from gloinone.detection.predict import Core, Detector
+from gloinone.detection.predict import Core, Detector, SlideTiles
 from gloinone.detection.voting import VoteConfig, Voted, common_threshold, rescaled, vote
 from gloinone.records import Overview
 from gloinone.slide.sampling import Slide
-from gloinone.slide.stream import TileStream
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Reading:
 
     slide: Slide
     overview: Overview
-    first: TileStream
+    first: SlideTiles
 
     def close(self) -> None:
         """Stop reading."""

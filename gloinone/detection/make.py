@@ -12,6 +12,7 @@ from gloinone import __version__
 from gloinone.detection.build import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    RESNET,
     architecture,
     build_detector,
     build_network,
@@ -47,6 +48,8 @@ MARGIN_UM = 224.0
 """Half of the largest glomerulus (400 um) and a little."""
 PEAK_REACH = 1
 """Further away the mean is no better: docs/evaluation.md, What makes circles fit."""
+NORM_PRIOR = 4.0
+"""Windows of a slide's tissue; docs/evaluation.md, Adapting to each slide."""
 DEEPEST_STRIDE = 32
 """Px of a tile for each px of the smallest maps."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
@@ -77,7 +80,11 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
     network = build_network(card)
     if start(network, network.features, config.init, "detector"):
         model = starting_card(config.init, "detector")
-        as_taught = replace(detect_config(card), peak_reach=(model.peak_reach if model else None) or 0)
+        as_taught = replace(
+            detect_config(card),
+            peak_reach=(model.peak_reach if model else None) or 0,
+            norm_prior=model.norm_prior if model else None,
+        )
         learn = mined(learn, Detector(network, as_taught, device), config.out / MINED, say)
     judge = judged(judge)
     data = DetectorData(
@@ -125,10 +132,11 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     # Weights keep the input they were trained with; new ones get that of the ImageNet start
     new = None if config.arch is None else architecture(config.arch)
     kept = model if model and new in (None, model.architecture) else None
+    network = kept.architecture if kept else new or architecture(backbone_name(config.init))
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",
-        architecture=kept.architecture if kept else new or architecture(backbone_name(config.init)),
+        architecture=network,
         edge_px=TILE_PX,
         mean=kept.mean if kept else IMAGENET_MEAN,
         std=kept.std if kept else IMAGENET_STD,
@@ -153,6 +161,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         floor=START_FLOOR,
         max_per_tile=100,
         peak_reach=PEAK_REACH,
+        norm_prior=NORM_PRIOR if network.name == RESNET else None,
         merge_iou=PUBLISHED_MAX_IOU,
         not_validated=("No pathologist has validated these weights.",),
     )

@@ -82,7 +82,8 @@ def _load(kept: Path, identity: str) -> list[tuple[NDArray[np.float64], NDArray[
 
 
 def _identity(cases: Sequence[Case], detector: Detector) -> str:
-    digest = hashlib.sha256("".join(["mined 3", *map(case_identity, cases)]).encode())
+    seen = f"mined 4, {detector.config.norm_prior}"
+    digest = hashlib.sha256("".join([seen, *map(case_identity, cases)]).encode())
     for values in detector.network.state_dict().values():
         digest.update(values.cpu().numpy().tobytes())
     return digest.hexdigest()

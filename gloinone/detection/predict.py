@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gloinone.detection.adapt import EDGE_PX, WINDOWS, adapted, weight_of
 from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, as_seen, folded, in_core, suppress
@@ -18,9 +19,12 @@ from gloinone.detection.views import AS_IT_IS, View
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
 from gloinone.records import Overview, Pixels, Window
+from gloinone.slide.light import lit
 from gloinone.slide.sampling import Slide
 from gloinone.slide.stream import TileStream
 from gloinone.slide.tiles import plan_tiles
+from gloinone.slide.tissue import tissue_mm2
+from gloinone.slide.tissue_samples import read_spread
 
 Core = tuple[float, float, float, float]
 
@@ -44,6 +48,8 @@ class DetectConfig:
     max_per_tile: int = TOP_K
     peak_reach: int = 0
     """Of ``decode``."""
+    norm_prior: float | None = None
+    """Of ``weight_of``; None: the network stays as it was taught."""
     batch_size: int | None = None
     """At most; of larger tiles fewer. None: `GPU_BATCH` on a GPU, one on a processor, where more gains nothing."""
     readers: int = 2
@@ -74,6 +80,20 @@ class Detected:
         return self.views[0]
 
 
+@dataclass(frozen=True)
+class SlideTiles:
+    """What a detector reads of a slide."""
+
+    tissue: tuple[Pixels, ...]
+    """Windows by which the network is adapted to the slide; none for a network that stays as it was taught."""
+    tissue_mm2: float
+    stream: TileStream
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.stream.close()
+
+
 class Detector:
     """A network with its card's numbers on one device; ``views``: the ways in which it looks at each tile."""
 
@@ -89,6 +109,17 @@ class Detector:
         self.device = device
         self.views = tuple(views)
         self.batch_size = config.batch_size or (GPU_BATCH if device.type == "cuda" else 1)
+
+    def adapted(self, tissue: Sequence[Pixels], tissue_mm2: float) -> "Detector":
+        """One for the slide of these windows; the same where there are none, or the card asks for none."""
+        prior = self.config.norm_prior
+        if prior is None or not tissue:
+            return self
+        windows = to_device(stack_padded(list(tissue), len(tissue)), self.device)
+        weight = weight_of(len(tissue), tissue_mm2, self.config.mpp, prior)
+        with autocast(self.device):
+            network = adapted(self.network, windows, weight)
+        return Detector(network, self.config, self.device, self.views)
 
     def circles_of(self, tiles: Iterable[PlacedTile], size: tuple[int, int] | None = None) -> Scored:
         """(N, 4) level-0 circles of tiles, merged, as the first view shows them; see ``circles_of_views``."""
@@ -150,24 +181,32 @@ class Detector:
         found = decode(maps, most, self.config.peak_reach)[: len(images)].double().cpu().numpy()
         return view.back(found, height, width)
 
-    def read(self, slide: Slide, overview: Overview) -> TileStream:
+    def read(self, slide: Slide, overview: Overview) -> SlideTiles:
         """Begin to read what ``detect`` needs of a slide; the caller closes it before the slide."""
         config = self.config
+        tissue: tuple[Pixels, ...] = ()
+        if config.norm_prior is not None:
+            read = read_spread(slide, overview, WINDOWS, EDGE_PX, config.mpp)
+            tissue = tuple(lit(pixels, overview.gain) for pixels in read)
         plan = plan_tiles(slide.info, overview, config.mpp, config.edge_px, config.margin_um)
-        return TileStream(slide, plan, config.readers, config.readers + 2 * self.batch_size, overview.gain)
+        ahead = config.readers + 2 * self.batch_size
+        stream = TileStream(slide, plan, config.readers, ahead, overview.gain)
+        return SlideTiles(tissue, tissue_mm2(overview, slide.info.mpp), stream)
 
-    def detect(self, tiles: TileStream, on_tile: Callable[[int, int], None]) -> Detected:
+    def detect(self, tiles: SlideTiles, on_tile: Callable[[int, int], None]) -> Detected:
         """All circles of a slide; ``on_tile(done, total)`` is called as tiles are read. Closes ``tiles``."""
-        info, total = tiles.slide.info, len(tiles.plan.tiles)
+        stream = tiles.stream
+        info, total = stream.slide.info, len(stream.plan.tiles)
         unread: list[Core] = []
 
         def placed() -> Iterator[PlacedTile]:
-            for done, read in enumerate(tiles, start=1):
+            for done, read in enumerate(stream, start=1):
                 on_tile(done, total)
                 unread.extend(read.unread)
                 if read.pixels is not None:
                     yield PlacedTile(read.pixels, read.window, read.tile.core)
 
         with closing(tiles):  # whatever goes wrong, nobody reads on while the caller closes the slide
-            views = self.circles_of_views(placed(), (info.width, info.height))
+            suited = self.adapted(tiles.tissue, tiles.tissue_mm2)
+            views = suited.circles_of_views(placed(), (info.width, info.height))
         return Detected(views=views, unread=tuple(unread), n_tiles=total)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gloinone.detection.adapt import EDGE_PX, WINDOWS
 from gloinone.detection.cases import Case
 from gloinone.detection.predict import Detector, PlacedTile
 from gloinone.detection.samples import read_tile
@@ -17,7 +18,8 @@ from gloinone.metrics import (
     fits_one,
     mean_average_precision,
 )
-from gloinone.records import Window
+from gloinone.records import Pixels, Window
+from gloinone.slide.tissue_samples import spread
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,22 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
             yield PlacedTile(pixels, window, core)
 
 
+def tissue_windows(case: Case, mpp: float) -> list[Pixels]:
+    """Squares of tissue to which a detector of ``mpp`` is adapted, as `read_spread` takes them from a slide."""
+    case_px = mpp / case.mpp
+    in_order = case.tissue[np.lexsort(case.tissue.T)]
+    centres = in_order[spread(len(in_order), WINDOWS)]
+    edge = EDGE_PX * case_px
+    height, width = case.pixels.shape[:2]
+    corners = np.clip(centres - edge / 2, 0, np.maximum(np.array([width, height]) - edge, 0))
+    return [read_tile(case.pixels, np.round(corner), EDGE_PX, case_px)[0] for corner in corners]
+
+
 def found_circles(case: Case, detector: Detector) -> NDArray[np.float64]:
     """(N, 4) cx, cy, radius, score, px of the picture, wherever they lie on it."""
     height, width = case.pixels.shape[:2]
+    if detector.config.norm_prior is not None:
+        detector = detector.adapted(tissue_windows(case, detector.config.mpp), case.tissue_mm2)
     return np.asarray(detector.circles_of(grid_tiles(case, detector), (width, height)), np.float64)
 
 

@@ -13,7 +13,7 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
-LATER = {"feature_limit", "peak_reach"}
+LATER = {"feature_limit", "norm_prior", "peak_reach"}
 """Keys that cards of earlier versions lack."""
 MOST_REACH = 8
 """Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
@@ -100,6 +100,9 @@ class ModelCard:
     max_per_tile: int | None = None
     peak_reach: int | None = None
     """Detector: how far around a peak the cells lie that say, together, where its circle is; None: the peak alone."""
+    norm_prior: float | None = None
+    """Detector: the windows of a slide's tissue that the training's normalisation statistics count for against the
+    slide's own; None: these are not asked."""
     merge_iou: float | None = None
     """Detector: circles of a higher circle IoU are one."""
     score_combination: str | None = None
@@ -137,6 +140,8 @@ class ModelCard:
             raise WeightsError(
                 f"card {self.name}: peak_reach is {self.peak_reach}; it must be from 0 to {MOST_REACH}"
             )
+        if self.norm_prior is not None and not self.norm_prior >= 0:
+            raise WeightsError(f"card {self.name}: norm_prior is {self.norm_prior}; it must not be under 0")
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
 

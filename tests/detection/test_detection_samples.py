@@ -321,6 +321,8 @@ def test_a_right_circle_centred_outside_of_the_region_is_kept():
     found = np.array([[x + 10, 150, 40, 0.9], [300, 150, 40, 0.8]])
 
     class Finds:
+        config = DetectConfig(mpp=2.0, edge_px=128, margin_um=40, floor=0.1, max_iou=0.35)
+
         def circles_of(self, tiles: object, size: tuple[int, int]) -> np.ndarray:
             return found
 

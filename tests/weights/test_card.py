@@ -62,6 +62,9 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"peak_reach": -1}, "peak_reach is -1"),
         ({"peak_reach": 9}, "peak_reach is 9; it must be from 0 to 8"),
         ({"peak_reach": 0.5}, "peak_reach"),
+        ({"norm_prior": -1}, "norm_prior is -1.0; it must not be under 0"),
+        ({"norm_prior": float("inf")}, "norm_prior"),
+        ({"norm_prior": "16"}, "norm_prior"),
         ({"mpp": 0}, "mpp is 0"),
         ({"mpp": -1}, "mpp is -1"),
         ({"margin_um": -1}, "margin_um is -1"),
@@ -78,7 +81,7 @@ def test_refused(change: dict[str, object], word: str) -> None:
 
 def test_a_card_of_an_earlier_version_lacks_what_came_later() -> None:
     data = json.loads(card_to_json(a_card()))
-    del data["feature_limit"], data["peak_reach"]
+    del data["feature_limit"], data["norm_prior"], data["peak_reach"]
     assert card_from_json(json.dumps(data), "card.json") == a_card()
 
 
