@@ -1,12 +1,14 @@
-"""The first layers' normalisation, measured anew on the tissue of each slide.
+"""The first layers' normalisation, shifted to the tissue of each slide.
 
-Batch normalisation subtracts means and divides by deviations that were measured on the training slides. Another
-hospital's stain and scanner have others, and then scores are low all over a slide. So they are measured on windows of
-the slide's own tissue as well and mixed with those of the training, which weigh as much as ``prior`` windows (Schneider
-et al. 2020, *Improving robustness against common corruptions by covariate shift adaptation*, section 2). That is done
-where the network sees colours and contrasts. What deeper layers see depends on how many glomeruli there are, and a
-slide shows fewer than the tiles of the training: docs/evaluation.md, Adapting to each slide. A slide is adapted to by
-its own pixels alone, so that its result does not depend on the other slides of a batch.
+Batch normalisation subtracts means that were measured on the training slides. Another hospital's stain and scanner
+have others, and then scores are low all over a slide. So they are measured on windows of the slide's own tissue as well
+and mixed with those of the training, which weigh as much as ``prior`` windows (Schneider et al. 2020, *Improving
+robustness against common corruptions by covariate shift adaptation*, section 2). Unlike there, only the layers that see
+colours and contrasts are shifted: what deeper ones see depends on how many glomeruli there are, and a slide shows fewer
+than the tiles of the training. And only means are: the deviations of the training are those of many slides in many
+colours, which no single slide has. Measured: docs/evaluation.md, Adapting to each slide.
+
+A slide is adapted to by its own pixels alone, so that its result does not depend on the other slides of a batch.
 """
 
 import copy
@@ -25,7 +27,7 @@ TOGETHER = 8
 
 
 def weight_of(windows: int, tissue_mm2: float, mpp: float, prior: float) -> float:
-    """What the slide's own statistics count for, 0 to 1; windows that show the same tissue count once.
+    """What the slide's own means count for, 0 to 1; windows that show the same tissue count once.
 
     >>> weight_of(32, 50.0, 2.0, 8.0), weight_of(32, 0.0, 2.0, 8.0)
     (0.8, 0.0)
@@ -36,18 +38,21 @@ def weight_of(windows: int, tissue_mm2: float, mpp: float, prior: float) -> floa
 
 @torch.no_grad()
 def adapted(network: CircleNetwork, windows: Tensor, weight: float) -> CircleNetwork:
-    """A copy in use, with statistics of (N, 3, H, W) windows in the place of ``weight`` of its first layers' own."""
+    """A copy in use whose first layers have the means of (N, 3, H, W) windows for ``weight`` of their own."""
     ours = copy.deepcopy(network)
     assert ours.first is not None
-    norms = [module for module in ours.first.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches
-        norm.train()
+    for norm in ours.first.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over batches
+            norm.train()
     for batch in windows.tensor_split(-(-len(windows) // TOGETHER)):
         ours.first(batch)
-    taught = network.state_dict()
-    for name, value in ours.state_dict().items():  # the same numbers where nothing was measured
-        if name.endswith(("running_mean", "running_var")):
-            value.lerp_(taught[name], 1 - weight)
+    measured = ours.state_dict()
+    ours.load_state_dict(
+        {
+            name: torch.lerp(value, measured[name], weight) if name.endswith("running_mean") else value
+            for name, value in network.state_dict().items()
+        }
+    )
     return ours.eval()

@@ -101,8 +101,8 @@ class ModelCard:
     peak_reach: int | None = None
     """Detector: how far around a peak the cells lie that say, together, where its circle is; None: the peak alone."""
     norm_prior: float | None = None
-    """Detector: the windows of a slide's tissue that the training's normalisation statistics count for against the
-    slide's own; None: these are not asked."""
+    """Detector: how many windows of a slide's tissue the means of the training count for in its first layers; None:
+    they stand alone."""
     merge_iou: float | None = None
     """Detector: circles of a higher circle IoU are one."""
     score_combination: str | None = None
