@@ -40,7 +40,7 @@ class CircleNetwork(nn.Module, ABC):
 
     @property
     def first(self) -> nn.Module | None:
-        """The layers that see colours and contrasts, (B, 3, H, W) RGB 0..255 in; None: not to be told apart."""
+        """The layers that see colours and contrasts, (B, 3, H, W) RGB 0..255 in; None: not adapted to slides."""
         return None
 
     def supervised(self, x: Tensor) -> tuple[CircleMaps, ...]:
