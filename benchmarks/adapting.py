@@ -1,0 +1,63 @@
+"""What a detector gains on some slides by being adapted to each of them, and how much of their own means is best.
+
+    python -m benchmarks.adapting MODEL CACHE --slide pas-a.tif --prior none --prior 4
+
+MODEL is a folder with weights.safetensors and card.json, CACHE that of a `gloinone train detector` which read the
+slides; held-out ones are in it too. Each prior is a `norm_prior` of the card; none: as taught. The detector alone, with
+the cache's ignored circles: AP50, AP .50:.90, and the score of the best F1, by which low scores can be told.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gloinone.detection.build import build_detector
+from gloinone.detection.cases import Case, load_case
+from gloinone.detection.predict import Detector
+from gloinone.detection.validate import predict_case, score
+from gloinone.errors import UsageError
+from gloinone.learning.device import pick_device
+from gloinone.weights.card import read_card
+from gloinone.weights.store import ModelPaths, load_state
+
+
+def cached(cache: Path, names: Sequence[str]) -> list[Case]:
+    """The newest entry of each name, in their order. Raises UsageError for a name that is not there."""
+    keys = {}
+    for path in sorted(cache.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+        keys[json.loads(path.read_text(encoding="utf-8"))["name"]] = path.stem
+    if missing := [name for name in names if name not in keys]:
+        raise UsageError(
+            f"{cache}: has no {', '.join(missing)}; it has {', '.join(sorted(keys)) or 'nothing'}"
+        )
+    found = [load_case(cache, keys[name]) for name in names]
+    return [case for case in found if case is not None]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--slide", action="append", required=True)
+    parser.add_argument("--prior", action="append", required=True)
+    given = parser.parse_args(arguments)
+    paths = ModelPaths(given.model)
+    card = read_card(paths.card)
+    cases = cached(given.cache, given.slide)
+    taught = build_detector(card, load_state(paths, card), pick_device("auto"))
+    print(f"{len(cases)} slides, {sum(len(case.circles) for case in cases)} glomeruli")
+    print(f"{'prior':>8} {'AP50':>6} {'AP':>6} {'best at':>8}")
+    for said in given.prior:
+        config = replace(taught.config, norm_prior=None if said == "none" else float(said))
+        detector = Detector(taught.network, config, taught.device)
+        found = score([predict_case(case, detector) for case in cases])
+        print(f"{said:>8} {found.ap50:6.3f} {found.ap:6.3f} {found.best_score:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
