@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gloinone.detection.predict import DetectConfig, Detector
+from gloinone.detection.predict import DetectConfig, Detector, SlideTiles
 from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import draw_slide
 from gloinone.labels import ClassRule
@@ -20,7 +20,6 @@ from gloinone.slide.light import MOST_GAIN, gain_of, lit
 from gloinone.slide.reader import open_slide
 from gloinone.slide.resolution import Resolution
 from gloinone.slide.sampling import Read
-from gloinone.slide.stream import TileStream
 from gloinone.slide.tissue import tissue_overview
 
 SIZE = 80
@@ -88,9 +87,9 @@ def _seen(path: Path) -> tuple[list[Pixels], list[Pixels], Pixels]:
         circles = np.array([[450.0, 350, 80, 0.9]])
         unread = ()
 
-    def detect(stream: TileStream, _: object) -> Found:
-        with closing(stream):
-            tiles.extend(read.pixels for read in stream if read.pixels is not None)
+    def detect(begun: SlideTiles, _: object) -> Found:
+        with closing(begun):
+            tiles.extend(read.pixels for read in begun.stream if read.pixels is not None)
         return Found()
 
     def classify(shown: Sequence[Crop]) -> NDArray[np.float64]:
