@@ -1,6 +1,6 @@
 """What a detector gains on some slides by being adapted to each of them, and how much of their own means is best.
 
-    python -m benchmarks.adapting MODEL CACHE --slide pas-a.tif --prior none --prior 4
+    python -m benchmarks.adapting MODEL CACHE --slide pas-a.tif --prior none --prior 4 --floor 0.02
 
 MODEL is a folder with weights.safetensors and card.json, CACHE that of a `gloinone train detector` which read the
 slides; held-out ones are in it too. Each prior is a `norm_prior` of the card; none: as taught. The detector alone, with
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--slide", action="append", required=True)
     parser.add_argument("--prior", action="append", required=True)
+    parser.add_argument("--floor", type=float, help="least score of a circle; the card's unless given")
     given = parser.parse_args(arguments)
     paths = ModelPaths(given.model)
     card = read_card(paths.card)
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(cases)} slides, {sum(len(case.circles) for case in cases)} glomeruli")
     print(f"{'prior':>8} {'AP50':>6} {'AP':>6} {'best at':>8}")
     for said in given.prior:
-        config = replace(taught.config, norm_prior=None if said == "none" else float(said))
+        floor = taught.config.floor if given.floor is None else given.floor
+        config = replace(taught.config, floor=floor, norm_prior=None if said == "none" else float(said))
         detector = Detector(taught.network, config, taught.device)
         found = score([predict_case(case, detector) for case in cases])
         print(f"{said:>8} {found.ap50:6.3f} {found.ap:6.3f} {found.best_score:8.3f}")
