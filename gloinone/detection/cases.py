@@ -133,9 +133,13 @@ def _loaded_rings(rings: Sequence[Sequence[Sequence[float]]]) -> tuple[Points, .
 
 
 def save_case(folder: Path, key: str, case: Case) -> None:
-    """The picture first, the facts last: an entry without facts is no entry."""
+    """The picture first, the facts last: an entry without facts is no entry.
+
+    Both appear whole, since two trainings may share a cache, and one may have mapped what the other writes again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / f"{key}.npy", case.pixels)
+    with written_whole(folder / f"{key}.npy") as aside, aside.open("wb") as picture:
+        np.save(picture, case.pixels)
     facts = {
         "name": case.name,
         "source": case.source,

@@ -181,6 +181,15 @@ def test_cache_gives_back_what_was_put_in(tmp_path: Path):
     assert cache_key(["a", 1.26]) != key
 
 
+def test_a_cached_picture_that_is_in_use_outlives_a_new_one_of_its_name(tmp_path: Path):
+    save_case(tmp_path, "key", disc_case(seed=1))
+    used = load_case(tmp_path, "key")
+    save_case(tmp_path, "key", disc_case(seed=2))  # of another training that shares the cache
+    assert used is not None
+    assert np.array_equal(used.pixels, disc_case(seed=1).pixels)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "key.npy"]
+
+
 def test_no_patient_on_both_sides():
     cases = [
         disc_case("a.tif", "p1", seed=1),
