@@ -4,7 +4,8 @@
 
 MODEL is a folder with weights.safetensors and card.json; one named twice counts twice. Such a mean often holds better
 on what none of them saw than each does (Wortsman et al., Model soups, ICML 2022). OUT gets the first one's card, with
-what was measured taken off: threshold and floor are to be chosen anew (`python -m benchmarks.choose_rule`).
+what was measured taken off: threshold, floor and kept_log_odds are to be chosen anew (`python -m
+benchmarks.choose_rule`).
 """
 
 import argparse

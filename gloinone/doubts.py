@@ -15,6 +15,7 @@ LIMITS = {
     "near_cut": 0.9,
     "votes_missing": 0.5,
     "feature_distance": 1.0,
+    "score_shift": 0.5,
 }
 """From here on a number is a flag. Of nuclei_um: the octaves between it and the usual."""
 
@@ -27,6 +28,7 @@ WORDS = {
     "near_cut": "near the cut",
     "votes_missing": "few votes",
     "feature_distance": "unlike training",
+    "score_shift": "low scores",
 }
 """What the flags are called."""
 
@@ -51,6 +53,8 @@ class Doubts:
     """Glomeruli only: 0..1 of the detectors or views, that did not find it; None where there is but one."""
     feature_distance: float | None = None
     """Slides only: from the classifier's training slides, in its own features, over the limit on its card."""
+    score_shift: float | None = None
+    """Slides only: log-odds by which the scores were raised, since they lay lower than usual; None: nobody looked."""
 
     @property
     def ratios(self) -> dict[str, float]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.choose_rule import steady_threshold
+from benchmarks.choose_rule import levelled, steady_threshold
+from gloinone.levelling import Level, raised, shift_of
 from gloinone.metrics import CircleImage, best_f1
 
 NOTHING = np.empty((0, 3))
@@ -28,3 +29,15 @@ def test_slides_agree_on_one_between_theirs() -> None:
     agreed = steady_threshold(slides)
     assert min(own) < agreed < max(own)
     assert agreed == steady_threshold(slides)
+
+
+def test_a_slide_is_scored_as_a_run_would_score_it() -> None:
+    level = Level(0.25, 0.5)
+    low, high = a_slide([0.3, 0.3, 0.2], [0.1]), a_slide([0.9, 0.9, 0.8], [0.1])
+    shift = shift_of(low.predicted[:, 3].tolist(), level)
+    assert shift > 0
+    assert levelled(low, level).predicted[:, 3].tolist() == [
+        raised(score, shift) for score in low.predicted[:, 3].tolist()
+    ]
+    assert np.array_equal(levelled(high, level).predicted, high.predicted)
+    assert low.predicted[0, 3] == 0.3

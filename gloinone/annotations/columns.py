@@ -122,7 +122,12 @@ _CIRCLE = (
         "score of the detector alone, times the share of the circle that lies on the slide; of several, or of views, "
         "the mean of those that found the circle, on one scale",
     ),
-    _float("score", "0..1", 6, "score after the second stage; ranked by, and cut at the threshold"),
+    _float(
+        "score",
+        "0..1",
+        6,
+        "score after the second stage, raised by the slide's score_shift; ranked by, and cut at the threshold",
+    ),
     Column("class", "-", "by the classifier's rule: " + ", ".join(CLASSES)),
 )
 _VOTES = Column(

@@ -43,6 +43,13 @@ SLIDE_DOUBTS: tuple[Column, ...] = (
         "how unlike the classifier's training slides its circles look to the classifier, over the limit on its card; "
         "empty for under 5 circles, and where the card states no limit",
     ),
+    float_column(
+        "score_shift",
+        "log-odds",
+        3,
+        "by how much every score was raised, since those over the threshold lay lower than they usually do; empty "
+        "where the detector's card does not state what is usual, and with several detectors or views",
+    ),
 )
 """In summary.csv."""
 

@@ -54,7 +54,9 @@ def summary_row(result: SlideResult, made_with: MadeWith, reason: str = "") -> R
             "diameter_um_median": median(g.diameter_um for g in whole) if whole else None,
             "area_um2_median": area_um2,
             "volume_um3_weibel_gomez": None if area_um2 is None else weibel_gomez_um3(area_um2),
-            **_doubt_values(result.doubts, ("stain_distance", "nuclei_um", "feature_distance")),
+            **_doubt_values(
+                result.doubts, ("stain_distance", "nuclei_um", "feature_distance", "score_shift")
+            ),
             "n_flagged": sum(bool(g.doubts.flags) for g in result.glomeruli if g.label != NONGLOMERULAR),
         },
     )

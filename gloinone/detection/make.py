@@ -32,6 +32,7 @@ from gloinone.learning.bootstrap import interval
 from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
 from gloinone.learning.device import pick_device
 from gloinone.learning.training import SupervisedOptions, train
+from gloinone.levelling import kept_log_odds
 from gloinone.metrics import (
     WSI_IOUS,
     CircleImage,
@@ -158,6 +159,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         mpp=config.sample.mpp,
         margin_um=MARGIN_UM,
         threshold=(model.threshold if model else None) or START_THRESHOLD,
+        kept_log_odds=model.kept_log_odds if model else None,
         floor=START_FLOOR,
         max_per_tile=100,
         peak_reach=PEAK_REACH,
@@ -188,9 +190,12 @@ def judged_card(
             Measured.within(what, on, n, value, interval(ap_of_draws(images, ious), patients))
             for (what, ious), value in values
         )
-        # Where nothing was found no score is better than another: that of the start stays
-        threshold = scores.best_score if found_any else card.threshold
-        return replace(card, threshold=threshold, floor=floor_of(images), measured=measured)
+        # Where nothing was found no score is better than another: those of the start stay
+        if found_any:
+            found = np.concatenate([image.predicted[:, 3] for image in images])
+            usual = kept_log_odds(found, scores.best_score)
+            card = replace(card, threshold=scores.best_score, kept_log_odds=usual)
+        return replace(card, floor=floor_of(images), measured=measured)
     model = starting_card(config.init, "detector")
     card = replace(card, floor=(model.floor if model else None) or START_FLOOR)
     if not n:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.doubts import Doubts
-from gloinone.labels import ClassRule, classify, combined_score
+from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.levelling import MOST, Level, raised, shift_of
 from gloinone.pipeline.distrust import (
     Covered,
     Cuts,
@@ -47,7 +48,7 @@ from gloinone.study.on_slide import with_levels
 logger = logging.getLogger(__name__)
 
 CLASSIFIED_AT_ONCE = 64
-"""Crops held in memory while they are classified; only those of kept circles stay."""
+"""Crops held in memory while they are classified; only those of circles that may be kept stay."""
 
 OnTile = Callable[[int, int], None]
 
@@ -89,6 +90,8 @@ class Stages:
     subtype_validated: bool = False
     voters: int = 1
     """Detectors, each as often as it has views."""
+    level: Level | None = None
+    """What scores usually are; None: nobody knows, and they stay as they are."""
     unlike: Callable[[NDArray[np.float64]], float | None] | None = None
     """How unlike the training slides one is, from the (N, C) of its circles; None: nobody knows."""
 
@@ -103,10 +106,14 @@ class OnPieces(NamedTuple):
 
 @dataclass(frozen=True)
 class _Classified:
-    """A candidate and, where it is good enough to be kept, its crop."""
+    """A candidate and, where it is good enough to be kept or may become so, its crop."""
 
     candidate: Candidate
     crop: Crop | None
+
+    def raised(self, shift: float) -> "_Classified":
+        """With a score that is higher by so many log-odds."""
+        return replace(self, candidate=replace(self.candidate, score=raised(self.candidate.score, shift)))
 
 
 def analyse(slide: Slide, stages: Stages, on_tile: OnTile) -> SlideResult:
@@ -142,6 +149,8 @@ class Begun:
         circles = in_reading_order(found.circles)
         with clock("classify"):
             classified, features, lost = _classify(slide, overview.gain, circles, stages)
+        shift = None if stages.level is None else _shift_of(classified, stages.level)
+        classified = [c.raised(shift or 0.0) for c in classified]
         candidates = tuple(c.candidate for c in classified)
         places = kept_places(candidates, stages.min_score, stages.keep_nonglomerular)
         kept = [(c.candidate, c.crop) for place in places if (c := classified[place]).crop is not None]
@@ -151,7 +160,8 @@ class Begun:
         with clock("distrust"):
             covered = find_covered(overview, slide.info.mpp)
             doubts = doubts_of_slide(sample_tissue(slide, overview), covered)
-            doubts = replace(doubts, feature_distance=stages.unlike(features) if stages.unlike else None)
+            distance = stages.unlike(features) if stages.unlike else None
+            doubts = replace(doubts, feature_distance=distance, score_shift=shift)
             glomeruli = _measure(
                 kept, outlined, slide.info, lambda one, crop: _doubts(one, crop, covered, stages)
             )
@@ -230,8 +240,15 @@ def _candidate(
     score = combined_score(det_score, p, stages.score_combination)
     label = classify(p, stages.rule)
     candidate = Candidate(Detection(cx, cy, radius, det_score, votes), p, score, label, crop.window)
-    keep = is_kept(candidate, stages.min_score, stages.keep_nonglomerular)
-    return _Classified(candidate, crop if keep else None)
+    at_most = replace(candidate, score=raised(score, 0.0 if stages.level is None else MOST))
+    may_be_kept = is_kept(at_most, stages.min_score, stages.keep_nonglomerular)
+    return _Classified(candidate, crop if may_be_kept else None)
+
+
+def _shift_of(classified: Sequence[_Classified], level: Level) -> float:
+    """By how much the slide's scores are to be raised."""
+    glomerular = [c.candidate for c in classified if c.candidate.label != NONGLOMERULAR]
+    return shift_of([candidate.score for candidate in glomerular], level)
 
 
 def _measure(

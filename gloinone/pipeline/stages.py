@@ -10,6 +10,7 @@ from gloinone.detection.views import AS_IT_IS, TTA_VIEWS
 from gloinone.detection.voting import VoteConfig, common_threshold
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS, ClassRule
+from gloinone.levelling import Level
 from gloinone.pipeline.run_slide import Begun, Stages
 from gloinone.pipeline.state import Json
 from gloinone.slide.reader import Slide
@@ -138,6 +139,14 @@ class Networks:
         """The user's, else the detector card's; of several the one that their scores are brought to."""
         return common_threshold(self.thresholds) if self.config.min_score is None else self.config.min_score
 
+    @property
+    def level(self) -> Level | None:
+        """What the detector's scores usually are; None with several voters, whose mean is lower than each."""
+        card = self.detectors[0][1]
+        if self.config.voters > 1 or card.threshold is None or card.kept_log_odds is None:
+            return None
+        return Level(card.threshold, card.kept_log_odds)
+
     def load(self) -> Callable[[Slide], Begun]:
         """Build and fill the networks on the device. Raises WeightsError, or UsageError for the device."""
         stages, self.device = load_stages(self)
@@ -185,6 +194,7 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
         min_score=networks.min_score,
         keep_nonglomerular=config.keep_nonglomerular,
         voters=config.voters,
+        level=networks.level,
         subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)

@@ -13,7 +13,7 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
-LATER = {"feature_limit", "norm_prior", "peak_reach"}
+LATER = {"feature_limit", "kept_log_odds", "norm_prior", "peak_reach"}
 """Keys that cards of earlier versions lack."""
 MOST_REACH = 8
 """Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
@@ -95,6 +95,9 @@ class ModelCard:
     """Overlap of tiles beyond their core; None for crops."""
     threshold: float | None = None
     """Detector: the score at or over which a circle is kept. Segmenter: the probability that is inside."""
+    kept_log_odds: float | None = None
+    """Detector: mean log-odds of the scores at or over the threshold, on the slides that it was chosen on; None: scores
+    of a slide on which they are lower stay as they are."""
     floor: float | None = None
     """Detector: the score under which a circle is not even written to circles.csv."""
     max_per_tile: int | None = None

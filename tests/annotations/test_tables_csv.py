@@ -45,7 +45,7 @@ def test_headers_are_those_that_users_were_promised():
         "diameter_um_median, area_um2_median, detector, classifier, segmenter, version, n_pieces, "
         "percent_sclerosed_piece_mean, n_cores, n_glomeruli_once, volume_um3_weibel_gomez, volume_um3_profile, "
         "patient, stain, blur_um, pen_share, fold_share, stain_distance, nuclei_um, n_flagged, doubt, flags, "
-        "feature_distance, min_score"
+        "feature_distance, score_shift, min_score"
     )
     assert names(GLOMERULI) == (
         "slide, id, x, y, radius, det_score, score, class, p_normal, p_obsolescent, p_solidified, "
@@ -119,6 +119,7 @@ def test_no_glomeruli_and_no_tissue_leave_empty_what_is_unknown(make_result):
         "doubt",
         "flags",
         "feature_distance",
+        "score_shift",
     ]
     assert (row["n_glomeruli"], row["tissue_mm2"]) == ("0", "0.0000")
 

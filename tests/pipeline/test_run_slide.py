@@ -15,6 +15,7 @@ from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import Truth, draw_slide
 from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
+from gloinone.levelling import Level, log_odds, raised
 from gloinone.pipeline import run_slide
 from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order
 from gloinone.pipeline.unread import read_share
@@ -111,6 +112,32 @@ def test_all_circles_together_say_how_unlike_the_training_slides_it_is(truth: Tr
     assert result.doubts.flags[0] == "unlike training"
     assert seen[0].tolist() == [[c.window.x, c.window.width] for c in result.candidates]
     assert result.candidates == _analyse(truth, stages).candidates
+
+
+def test_scores_of_a_slide_are_raised_where_they_lie_lower_than_usual(truth: Truth):
+    stages = replace(_stages(truth), min_score=0.865)
+    as_they_are = _analyse(truth, stages)
+    assert (len(as_they_are.glomeruli), as_they_are.doubts.score_shift) == (2, None)
+    said = [c.score for c in as_they_are.candidates if c.label != NONGLOMERULAR]
+    level = Level(0.3, kept_log_odds=float(log_odds([s for s in said if s > 0.3]).mean()) + 0.4)
+    result = _analyse(truth, replace(stages, level=level))
+    shift = 5 / (5 + 5) * 0.4
+    assert result.doubts.score_shift == pytest.approx(shift)
+    assert [c.score for c in result.candidates] == [raised(c.score, shift) for c in as_they_are.candidates]
+    assert [c.detection for c in result.candidates] == [c.detection for c in as_they_are.candidates]
+    assert len(result.glomeruli) == 4
+    assert all(g.crop is not None for g in result.glomeruli)  # what the threshold alone would not have kept
+    usual = _analyse(truth, replace(stages, level=Level(0.3, -2.0)))
+    assert (usual.candidates, usual.doubts.score_shift) == (as_they_are.candidates, 0.0)
+
+
+def test_circles_that_are_no_glomeruli_do_not_say_how_sure_the_detector_is(truth: Truth):
+    stages = replace(_stages(truth), level=Level(0.3, 9.0))
+    nothing = [[0.01, 0.01, 0.01, 0.01, 0.96]]
+    none = _analyse(truth, replace(stages, classify=lambda crops: np.array(nothing * len(crops))))
+    assert none.doubts.score_shift == 0.0
+    assert _analyse(truth, stages).doubts.score_shift == 1.0
+    assert _analyse(truth, stages).doubts.flags[0] == "low scores"
 
 
 def test_votes_of_several_detectors_reach_the_result(truth: Truth):

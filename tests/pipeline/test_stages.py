@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gloinone.errors import UsageError, WeightsError
+from gloinone.levelling import Level
 from gloinone.pipeline.stages import Networks, StagesConfig
 from gloinone.weights.card import ModelCard, read_card
 from gloinone.weights.store import find_model, model_dirs, save_model
@@ -56,6 +57,17 @@ def test_one_detector_is_recorded_as_ever(models: Path) -> None:
     assert networks(models, "a").settings.keys() == {"min_score", "keep_nonglomerular", "device"}
     assert networks(models, "a", tta=True).settings["tta"] is True
     assert Networks(StagesConfig()).models["detector"].startswith("detector@")
+
+
+def test_scores_are_held_against_the_usual_ones_of_a_single_voter(models: Path) -> None:
+    card = read_card(models / "b" / "card.json")
+    for folder, usual in (("b", 0.1), ("without", None)):
+        save_model(models / folder, {"w": torch.full((2,), 2.0)}, replace(card, kept_log_odds=usual))
+    assert networks(models, "b").level == Level(0.4, 0.1)
+    assert networks(models, "b", min_score=0.3).level == Level(0.4, 0.1)  # scores do not depend on options
+    assert networks(models, "without").level is None
+    assert networks(models, "b", tta=True).level is None
+    assert networks(models, "a", "b").level is None
 
 
 def test_votes_that_make_no_sense_are_refused(models: Path) -> None:
