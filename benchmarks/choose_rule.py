@@ -5,7 +5,8 @@
 
 Run it on validation slides only: what is chosen in view of a slide is no longer measured on it. Per rule and cut:
 threshold and kept_log_odds for the card, and with them AP50, AP .50:.90, recall, precision and F1. F1 is nearly flat
-around its best, so the threshold is the median of the best ones on 200 draws of as many slides, with replacement.
+around its best, so the threshold is the median of the best ones on 200 draws of as many slides, with replacement,
+unless --threshold names another one.
 """
 
 import argparse
@@ -63,6 +64,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, help="OUT of a run")
     parser.add_argument("truth", type=Path, help="folder of truth files named as the slides")
+    parser.add_argument("--threshold", type=float, help="use this one, choose rule and cut alone")
     given = parser.parse_args()
     tables = {
         path.parent.relative_to(given.out / "slides").as_posix(): read_table(path, CIRCLES)
@@ -77,7 +79,7 @@ def main() -> None:
     for combination in SCORE_COMBINATIONS:
         for cut in CUTS:
             images = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
-            threshold = steady_threshold(images)
+            threshold = steady_threshold(images) if given.threshold is None else given.threshold
             usual = kept_log_odds(np.concatenate([image.predicted[:, 3] for image in images]), threshold)
             if usual is not None:
                 images = [levelled(image, Level(threshold, usual)) for image in images]
