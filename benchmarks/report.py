@@ -59,8 +59,7 @@ def make_up(out: Path, n_slides: int, rng: np.random.Generator) -> int:
     total = 0
     for i in range(n_slides):
         name = f"Patient {i // 4:04d}/biopsy {i % 4} level <{i}>.svs"
-        fate = rng.random()
-        status = "failed" if fate < 0.02 else "partial" if fate < 0.03 else "done"
+        status = "failed" if i % 50 == 7 else "partial" if i % 100 == 33 else "done"
         n = 0 if status == "failed" else int(min(MAX_GLOMERULI, rng.lognormal(3, 1) * (rng.random() > 0.04)))
         total += n
         _make_slide(out, name, status, n, rng)
