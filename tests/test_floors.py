@@ -16,7 +16,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gloinone"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOOR = {
-    **dict.fromkeys(("errors", "geometry", "labels", "records", "metrics", "cores", "doubts"), 0),
+    **dict.fromkeys(
+        ("errors", "geometry", "labels", "records", "metrics", "cores", "doubts", "levelling"), 0
+    ),
     **dict.fromkeys(("slide", "learning", "annotations", "weights", "drawn"), 1),
     **dict.fromkeys(("detection", "classification", "segmentation", "study"), 2),
     **dict.fromkeys(("pipeline", "review", "evaluation", "training", "systems"), 3),
