@@ -26,7 +26,7 @@ from gloinone.weights.store import ModelPaths, load_state
 def cached(cache: Path, names: Sequence[str]) -> list[Case]:
     """The newest entry of each name, in their order. Raises UsageError for a name that is not there."""
     keys = {}
-    for path in sorted(cache.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(cache.glob("[!.]*.json"), key=lambda path: path.stat().st_mtime_ns):
         keys[json.loads(path.read_text(encoding="utf-8"))["name"]] = path.stem
     if missing := [name for name in names if name not in keys]:
         raise UsageError(

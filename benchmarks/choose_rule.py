@@ -11,17 +11,18 @@ unless --threshold names another one.
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gloinone.annotations.columns import CIRCLES
 from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.tables import PROBABILITY_COLUMNS
 from gloinone.annotations.truth import find_truth, read_truth
 from gloinone.labels import SCORE_COMBINATIONS, combined_score, p_nonglomerular
-from gloinone.levelling import Level, kept_log_odds, raised, shift_of
+from gloinone.levelling import mean_log_odds, raised, shift_of
 from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
 
 CUTS = (0.5, 0.8, 0.9, 0.95, 0.98, 1.01)
@@ -29,16 +30,40 @@ CUTS = (0.5, 0.8, 0.9, 0.95, 0.98, 1.01)
 DRAWS = 200
 
 
-def ranked(rows: Sequence[Mapping[str, Value]], truth: Path, combination: str, cut: float) -> CircleImage:
-    """A slide's circles that a rule keeps, with its scores."""
-    circles = []
+@dataclass(frozen=True)
+class Ranked:
+    """A slide's circles that a rule does not drop."""
+
+    image: CircleImage
+    """With the scores of the rule."""
+    det_scores: NDArray[np.float64]
+    """(N,) of the same circles."""
+
+    def kept(self, threshold: float) -> list[float]:
+        """`det_score` of those that reach it."""
+        reach = self.image.predicted[:, 3] >= threshold
+        return [float(score) for score in self.det_scores[reach]]
+
+    def levelled(self, threshold: float, usual: float) -> CircleImage:
+        """With the scores that a run would give the circles."""
+        shift = shift_of(self.kept(threshold), usual)
+        circles = self.image.predicted.copy()
+        circles[:, 3] = [raised(float(score), shift) for score in circles[:, 3]]
+        return replace(self.image, predicted=circles)
+
+
+def ranked(rows: Sequence[Mapping[str, Value]], truth: Path, combination: str, cut: float) -> Ranked:
+    """What a rule makes of a slide's circles."""
+    circles, det_scores = [], []
     for row in rows:
         p = [float(str(row[c])) for c in PROBABILITY_COLUMNS]
         if p_nonglomerular(p) < cut:
-            score = combined_score(float(str(row["det_score"])), p, combination)
+            det_scores.append(float(str(row["det_score"])))
+            score = combined_score(det_scores[-1], p, combination)
             circles.append([*(float(str(row[c])) for c in ("x", "y", "radius")), score])
     known = read_truth(truth)
-    return CircleImage(np.array(circles).reshape(-1, 4), known.circles(), known.ignored_circles())
+    image = CircleImage(np.array(circles).reshape(-1, 4), known.circles(), known.ignored_circles())
+    return Ranked(image, np.array(det_scores))
 
 
 def steady_threshold(images: Sequence[CircleImage]) -> float:
@@ -46,15 +71,6 @@ def steady_threshold(images: Sequence[CircleImage]) -> float:
     rng = np.random.default_rng(0)
     draws = rng.integers(len(images), size=(DRAWS, len(images)))
     return float(np.median([best_f1([images[i] for i in draw])[0] for draw in draws]))
-
-
-def levelled(image: CircleImage, level: Level) -> CircleImage:
-    """With the scores that a run would give its circles."""
-    scores = image.predicted[:, 3].tolist()
-    shift = shift_of(scores, level)
-    circles = image.predicted.copy()
-    circles[:, 3] = [raised(score, shift) for score in scores]
-    return replace(image, predicted=circles)
 
 
 def main() -> None:
@@ -78,11 +94,12 @@ def main() -> None:
     )
     for combination in SCORE_COMBINATIONS:
         for cut in CUTS:
-            images = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
+            slides = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
+            images = [slide.image for slide in slides]
             threshold = steady_threshold(images) if given.threshold is None else given.threshold
-            usual = kept_log_odds(np.concatenate([image.predicted[:, 3] for image in images]), threshold)
+            usual = mean_log_odds([score for slide in slides for score in slide.kept(threshold)])
             if usual is not None:
-                images = [levelled(image, Level(threshold, usual)) for image in images]
+                images = [slide.levelled(threshold, usual) for slide in slides]
             at = at_threshold(images, threshold)
             f1 = 2 * at.recall * at.precision / max(at.recall + at.precision, 1e-9)
             print(

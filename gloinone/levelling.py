@@ -1,8 +1,9 @@
 """One threshold for all slides: where a detector is less sure than it usually is, its scores are raised.
 
 At a hospital that the training never saw, glomeruli have lower scores all over a slide, and what lies beside them does
-not: at the usual threshold hardly anything is false, and half is missed. How sure a detector is of a slide, the circles
-say that reach the threshold all the same. Measured: docs/evaluation.md, One threshold for all slides.
+not: at the usual threshold hardly anything is false, and half is missed. How sure the detector is of a slide, its own
+scores (`det_score`) say of the circles that are kept all the same; what another classifier makes of these is another
+matter. Measured: docs/evaluation.md, One threshold for all slides.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class Level:
 
     threshold: float
     kept_log_odds: float
-    """Mean of the scores at or over the threshold, on the slides that the threshold was chosen on."""
+    """Mean of the `det_score` of circles that are kept at the threshold, on the slides that it was chosen on."""
 
 
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
@@ -33,28 +34,25 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.log(inside / (1 - inside)))
 
 
-def kept_log_odds(scores: ArrayLike, threshold: float) -> float | None:
-    """Mean log-odds of the scores at or over the threshold; None where there are none."""
-    kept = np.asarray(scores, np.float64)
-    kept = kept[kept >= threshold]
+def mean_log_odds(kept: Sequence[float]) -> float | None:
+    """Of the `det_score` of the circles that are kept; None where there are none."""
     return float(log_odds(kept).mean()) if len(kept) else None
 
 
-def shift_of(scores: Sequence[float], usual: Level) -> float:
+def shift_of(kept: Sequence[float], usual: float) -> float:
     """By how much a slide's scores are to be raised, log-odds, 0 to ``MOST``.
 
-    ``scores``: of what would be glomeruli, and of circles below the threshold, which say nothing.
+    ``kept``: the `det_score` of its circles that would be kept as they are; ``usual``: of a `Level`.
 
-    >>> round(shift_of([0.3] * 15 + [0.1] * 40, Level(0.25, 0.0)), 3)  # 15 of 20 parts of 0.847
+    >>> round(shift_of([0.3] * 15, 0.0), 3)  # 15 of 20 parts of 0.847
     0.635
-    >>> shift_of([0.1], Level(0.25, 0.0)), shift_of([0.9], Level(0.25, 0.0))
+    >>> shift_of([], 0.0), shift_of([0.9], 0.0)
     (0.0, 0.0)
     """
-    own = kept_log_odds(scores, usual.threshold)
-    if own is None:
-        return 0.0
-    kept = sum(score >= usual.threshold for score in scores)
-    return min(MOST, max(0.0, kept / (kept + PRIOR_CIRCLES) * (usual.kept_log_odds - own)))
+    own = mean_log_odds(kept)
+    return (
+        0.0 if own is None else min(MOST, max(0.0, len(kept) / (len(kept) + PRIOR_CIRCLES) * (usual - own)))
+    )
 
 
 def raised(score: float, shift: float) -> float:
@@ -63,7 +61,7 @@ def raised(score: float, shift: float) -> float:
     >>> raised(0.2, 0.0), round(raised(0.2, 1.0), 3), raised(0.0, 1.0), raised(1.0, 1.0)
     (0.2, 0.405, 0.0, 1.0)
     """
-    if not shift:
+    if not shift or not score:
         return score
-    odds = float(np.exp(shift))
-    return score * odds / (1 - score + score * odds)
+    # Each step rounds monotonously, so that no two scores change places
+    return max(score, 1 / (1 + (1 - score) / float(np.exp(shift)) / score))

@@ -49,7 +49,8 @@ _VOLUME = _float(
 _MODEL = "name@first 12 digits of the SHA-256 of the weights"
 _CROP = (
     "of the square that was cut out around the circle (the circle's box plus 12.5 um on every side; in "
-    "glomeruli.csv a larger one where the glomerulus reached over that)"
+    "glomeruli.csv the larger one in which it was outlined, where it reached over that; its class was told from the "
+    "crop in circles.csv)"
 )
 
 SUMMARY: tuple[Column, ...] = (
@@ -180,7 +181,11 @@ GLOMERULI: tuple[Column, ...] = (
     ),
     _float("mpp", "um/px", 6, "microns per level-0 pixel of the slide"),
     *_CROP_FRAME,
-    Column("crop", "-", "picture of the crop, path relative to OUT; empty if not written"),
+    Column(
+        "crop",
+        "-",
+        "picture of the crop in which it was outlined, path relative to OUT; empty if not written",
+    ),
     Column("mask", "-", "mask of the crop, same size and frame, path relative to OUT; empty if not written"),
     Column(
         "outline_flagged",

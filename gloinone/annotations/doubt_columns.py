@@ -47,7 +47,7 @@ SLIDE_DOUBTS: tuple[Column, ...] = (
         "score_shift",
         "log-odds",
         3,
-        "by how much every score was raised, since those over the threshold lay lower than they usually do; empty "
+        "by how much every score was raised, since the det_score of what is kept lay lower than it usually does; empty "
         "where the detector's card does not state what is usual, and with several detectors or views",
     ),
 )

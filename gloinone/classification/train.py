@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gloinone.classification.losses import allowed_classes, hierarchical_loss
 from gloinone.learning.device import autocast
-from gloinone.learning.patch_training import PatchSet, draw_crops, patch_stains, patches_identity
+from gloinone.learning.patch_training import AS_TRAINED, PatchSet, cut_crops, patch_stains, patches_identity
 from gloinone.learning.patches import balanced_shares
 from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
@@ -50,7 +50,8 @@ def classifier_task(
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng((recipe.seed, step))
-        drawn = draw_crops(patches, shares, recipe.batch, config.edge_px, rng, stains)
+        numbers = rng.choice(len(patches), recipe.batch, p=shares)
+        drawn = cut_crops(patches, numbers, config.edge_px, rng, AS_TRAINED, stains)
         return torch.from_numpy(drawn.images), torch.from_numpy(allowed_of[drawn.numbers])
 
     def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:

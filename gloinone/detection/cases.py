@@ -15,7 +15,7 @@ from gloinone.learning.holdout import Origins, held_out, picture_hash
 from gloinone.learning.whole import written_whole
 from gloinone.records import Pixels, Points
 
-FORMAT = 3
+FORMAT = 4
 TISSUE_POINTS = 4000
 """Places on tissue kept per slide, from which backgrounds are drawn."""
 
@@ -36,8 +36,11 @@ class Case:
     ignored: NDArray[np.float64]
     """(M, 3) likewise."""
     tissue: NDArray[np.float64]
-    """(T, 2) places on tissue, px of the picture."""
+    """(T, 2) places on tissue where the truth is complete, px of the picture."""
     tissue_mm2: float
+    """All of the slide's."""
+    slide_tissue: NDArray[np.float64] | None = None
+    """(S, 2) places on any of its tissue, px of the picture; None: ``tissue`` is all there is."""
     false_circles: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     """(F, 4) cx, cy, radius, score of a detector's errors, px of the picture; drawn by score."""
     found: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -123,6 +126,9 @@ def load_case(folder: Path, key: str) -> Case | None:
         ignored=np.array(facts["ignored"], np.float64).reshape(-1, 3),
         tissue=np.array(facts["tissue"], np.float64).reshape(-1, 2),
         tissue_mm2=facts["tissue_mm2"],
+        slide_tissue=None
+        if facts["slide_tissue"] is None
+        else np.array(facts["slide_tissue"], np.float64).reshape(-1, 2),
         complete=None if facts["complete"] is None else _loaded_rings(facts["complete"]),
         holes=_loaded_rings(facts["holes"]),
     )
@@ -149,6 +155,7 @@ def save_case(folder: Path, key: str, case: Case) -> None:
         "ignored": case.ignored.tolist(),
         "tissue": case.tissue.round(1).tolist(),
         "tissue_mm2": case.tissue_mm2,
+        "slide_tissue": None if case.slide_tissue is None else case.slide_tissue.round(1).tolist(),
         "complete": None if case.complete is None else [ring.tolist() for ring in case.complete],
         "holes": [ring.tolist() for ring in case.holes],
     }

@@ -32,7 +32,7 @@ from gloinone.learning.bootstrap import interval
 from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
 from gloinone.learning.device import pick_device
 from gloinone.learning.training import SupervisedOptions, train
-from gloinone.levelling import kept_log_odds
+from gloinone.levelling import mean_log_odds
 from gloinone.metrics import (
     WSI_IOUS,
     CircleImage,
@@ -159,7 +159,6 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         mpp=config.sample.mpp,
         margin_um=MARGIN_UM,
         threshold=(model.threshold if model else None) or START_THRESHOLD,
-        kept_log_odds=model.kept_log_odds if model else None,
         floor=START_FLOOR,
         max_per_tile=100,
         peak_reach=PEAK_REACH,
@@ -193,7 +192,7 @@ def judged_card(
         # Where nothing was found no score is better than another: those of the start stay
         if found_any:
             found = np.concatenate([image.predicted[:, 3] for image in images])
-            usual = kept_log_odds(found, scores.best_score)
+            usual = mean_log_odds(found[found >= scores.best_score].tolist())
             card = replace(card, threshold=scores.best_score, kept_log_odds=usual)
         return replace(card, floor=floor_of(images), measured=measured)
     model = starting_card(config.init, "detector")

@@ -82,7 +82,7 @@ def _load(kept: Path, identity: str) -> list[tuple[NDArray[np.float64], NDArray[
 
 
 def _identity(cases: Sequence[Case], detector: Detector) -> str:
-    seen = f"mined 4, {detector.config.norm_prior}"
+    seen = f"mined 5, {detector.config.norm_prior}, {detector.config.peak_reach}"
     digest = hashlib.sha256("".join([seen, *map(case_identity, cases)]).encode())
     for values in detector.network.state_dict().values():
         digest.update(values.cpu().numpy().tobytes())

@@ -59,7 +59,8 @@ def grid_tiles(case: Case, detector: Detector) -> Iterator[PlacedTile]:
 def tissue_windows(case: Case, mpp: float) -> list[Pixels]:
     """Squares of tissue to which a detector of ``mpp`` is adapted, as `read_spread` takes them from a slide."""
     case_px = mpp / case.mpp
-    in_order = case.tissue[np.lexsort(case.tissue.T)]
+    places = case.tissue if case.slide_tissue is None else case.slide_tissue
+    in_order = places[np.lexsort(places.T)]
     centres = in_order[spread(len(in_order), WINDOWS)]
     edge = EDGE_PX * case_px
     height, width = case.pixels.shape[:2]

@@ -118,19 +118,6 @@ def patch_stains(patches: Patches, references: Sequence[Basis] = ()) -> PatchSta
     return PatchStains(tuple(of_slide[slide] for slide in patches.slides), pool)
 
 
-def draw_crops(
-    patches: Patches,
-    shares: NDArray[np.float64],
-    batch: int,
-    edge_px: int,
-    rng: np.random.Generator,
-    stains: PatchStains,
-    looks: Looks = AS_TRAINED,
-) -> Draw:
-    """Crops of patches, drawn by ``shares`` (N,)."""
-    return cut_crops(patches, rng.choice(len(patches), batch, p=shares), edge_px, rng, looks, stains)
-
-
 def cut_crops(
     patches: Patches,
     numbers: NDArray[np.intp],

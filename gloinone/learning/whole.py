@@ -1,11 +1,17 @@
 """Files of a training that are there whole or not at all."""
 
 import contextlib
-import os
+import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from gloinone.errors import OutputError
+
+PREFIX = ".unfinished-"
+"""Begins the name of every file that is not yet whole."""
+ABANDONED_S = 86_400
+"""Nobody writes to one for a day: a training that was killed has left it."""
 
 
 @contextlib.contextmanager
@@ -14,9 +20,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The folder is made. After an error the old file stands; what the system refuses is an OutputError.
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # Process numbers are the same in every container
+    aside = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
         yield aside
         aside.replace(path)
     except OSError as error:
@@ -25,3 +33,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for left in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()

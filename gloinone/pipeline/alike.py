@@ -7,7 +7,7 @@ from gloinone.pipeline.state import Basis, Json
 
 EXPORT = {"min_score": "--min-score X", "keep_nonglomerular": "--keep-nonglomerular or --drop-nonglomerular"}
 """Settings in which ``export`` makes slides alike, and by which option."""
-COUNTING = (*EXPORT, "tta", "min_votes")
+COUNTING = (*EXPORT, "tta", "min_votes", "model_cards")
 """Settings that change what is counted; shape, crops and masks do not, and mpp is each slide's own."""
 NAMED = 3
 """Groups of so few slides are named."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gloinone.doubts import Doubts
-from gloinone.labels import NONGLOMERULAR, ClassRule, classify, combined_score
+from gloinone.labels import ClassRule, classify, combined_score
 from gloinone.levelling import MOST, Level, raised, shift_of
 from gloinone.pipeline.distrust import (
     Covered,
@@ -91,7 +91,7 @@ class Stages:
     voters: int = 1
     """Detectors, each as often as it has views."""
     level: Level | None = None
-    """What scores usually are; None: nobody knows, and they stay as they are."""
+    """What the detector's scores usually are; None: nobody knows, and scores stay as they are."""
     unlike: Callable[[NDArray[np.float64]], float | None] | None = None
     """How unlike the training slides one is, from the (N, C) of its circles; None: nobody knows."""
 
@@ -135,7 +135,8 @@ class Begun:
             picture = beside.submit(_picture, slide)
             self.overview = tissue_overview(slide)
             self.picture = picture.result()
-        self.tiles = stages.read(slide, self.overview)
+        with self.clock("tissue samples"):
+            self.tiles = stages.read(slide, self.overview)
 
     def close(self) -> None:
         """Stop reading."""
@@ -247,8 +248,10 @@ def _candidate(
 
 def _shift_of(classified: Sequence[_Classified], level: Level) -> float:
     """By how much the slide's scores are to be raised."""
-    glomerular = [c.candidate for c in classified if c.candidate.label != NONGLOMERULAR]
-    return shift_of([candidate.score for candidate in glomerular], level)
+    kept = (
+        c.candidate for c in classified if is_kept(c.candidate, level.threshold, keep_nonglomerular=False)
+    )
+    return shift_of([candidate.detection.score for candidate in kept], level.kept_log_odds)
 
 
 def _measure(

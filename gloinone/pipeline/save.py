@@ -147,7 +147,7 @@ def _with_thumbnail(result: SlideResult, thumbnail: bytes) -> SlideResult:
 
 
 def _crops(kept: Mapping[int, Glomerulus], outlined: Mapping[int, Glomerulus]) -> dict[str, Make]:
-    """What the networks saw of each glomerulus, and of each circle that was one before."""
+    """What the segmenter saw of each glomerulus, and of each circle that was one before."""
     return {
         f"{CROPS}/{crop_name(place, glomerulus.id if place in kept else '')}": partial(
             png_bytes, glomerulus.crop

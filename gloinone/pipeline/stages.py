@@ -1,5 +1,7 @@
 """The three networks of a run: known by their cards at once, built and filled when the first slide needs them."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -114,8 +116,15 @@ class Networks:
             "min_score": self.min_score,
             "keep_nonglomerular": self.config.keep_nonglomerular,
             "device": self.config.device.partition(":")[0],
+            "model_cards": self._cards_print,
             **self._voting,
         }
+
+    @property
+    def _cards_print(self) -> str:
+        """Changes with every number on a card that changes results: a user may edit one, the weights stay the same."""
+        cards = [*(card for _, card in self.detectors), *(self.model_cards[task] for task in SECOND_STAGE)]
+        return hashlib.sha256(json.dumps([card.used for card in cards]).encode()).hexdigest()[:12]
 
     @property
     def _voting(self) -> Mapping[str, Json]:

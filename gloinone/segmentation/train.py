@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gloinone.learning.augment import ColourConfig
 from gloinone.learning.device import autocast
-from gloinone.learning.patch_training import Looks, PatchSet, draw_crops, patch_stains, patches_identity
+from gloinone.learning.patch_training import Looks, PatchSet, cut_crops, patch_stains, patches_identity
 from gloinone.learning.patches import FramingConfig, balanced_shares, cut_mask
 from gloinone.learning.stains import Basis
 from gloinone.learning.training import Recipe, Task
@@ -39,7 +39,8 @@ def segmenter_task(
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng((recipe.seed, step))
-        drawn = draw_crops(patches, shares, recipe.batch, edge_px, rng, stains, TIGHT_AND_WIDE)
+        numbers = rng.choice(len(patches), recipe.batch, p=shares)
+        drawn = cut_crops(patches, numbers, edge_px, rng, TIGHT_AND_WIDE, stains)
         cut = zip(drawn.numbers, drawn.affines, strict=True)
         masks = np.stack([cut_mask(patches.masks[number], affine, edge_px) for number, affine in cut])
         return torch.from_numpy(drawn.images), torch.from_numpy(masks)

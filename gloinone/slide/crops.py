@@ -1,4 +1,8 @@
-"""A circle's surroundings as the second-stage networks see them: one framing for training and for use."""
+"""A circle's surroundings as the second-stage networks see them: one framing for training and for use.
+
+The segmenter alone looks again at what reaches over its crop, in the crop of a larger circle
+(gloinone.pipeline.outlining), and is taught on both.
+"""
 
 from collections.abc import Generator, Iterable
 from dataclasses import replace

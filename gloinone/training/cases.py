@@ -43,6 +43,7 @@ def _collect(source: TruthSlide, cache: Path, cache_mpp: float) -> Case:
             ignored=truth.ignored_circles() / down,
             tissue=sample_tissue(truth.complete_part(overview.tissue, overview.window), scale, seed=0),
             tissue_mm2=tissue_mm2(overview, slide.info.mpp),
+            slide_tissue=None if truth.complete is None else sample_tissue(overview.tissue, scale, seed=0),
             complete=None if truth.complete is None else tuple(area.ring / down for area in truth.complete),
             holes=tuple(hole.ring / down for hole in truth.holes),
         )

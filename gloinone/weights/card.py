@@ -17,6 +17,8 @@ LATER = {"feature_limit", "kept_log_odds", "norm_prior", "peak_reach"}
 """Keys that cards of earlier versions lack."""
 MOST_REACH = 8
 """Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
+TOLD = {"name", "licence", "training_data", "split", "created_by", "measured", "not_validated"}
+"""Keys that say something of the weights and change no result."""
 FORMAT = 1
 """Raised when a key changes its meaning; other formats are refused."""
 
@@ -96,8 +98,8 @@ class ModelCard:
     threshold: float | None = None
     """Detector: the score at or over which a circle is kept. Segmenter: the probability that is inside."""
     kept_log_odds: float | None = None
-    """Detector: mean log-odds of the scores at or over the threshold, on the slides that it was chosen on; None: scores
-    of a slide on which they are lower stay as they are."""
+    """Detector: mean log-odds of its scores of the circles that are kept, on the slides that the threshold was chosen
+    on; None: scores of a slide on which they are lower stay as they are."""
     floor: float | None = None
     """Detector: the score under which a circle is not even written to circles.csv."""
     max_per_tile: int | None = None
@@ -164,6 +166,11 @@ class ModelCard:
     def identity(self) -> str:
         """How tables name the weights: ``name@first 12 of sha256``."""
         return f"{self.name}@{self.sha256[:12]}"
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """The keys from which results follow, the weights' sha256 among them."""
+        return {key: value for key, value in asdict(self).items() if key not in TOLD}
 
 
 def card_to_json(card: ModelCard) -> str:

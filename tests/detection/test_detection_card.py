@@ -8,7 +8,7 @@ import pytest
 
 from gloinone.detection.make import AP_IOUS, MakeConfig, ap_of_draws, judged_card, recall_of_draws, start_card
 from gloinone.detection.train import detector_recipe
-from gloinone.levelling import kept_log_odds
+from gloinone.levelling import mean_log_odds
 from gloinone.metrics import CircleImage, at_threshold, average_precision, mean_average_precision
 
 
@@ -37,15 +37,15 @@ def test_scores_of_draws_are_those_of_the_drawn_images() -> None:
 
 def test_where_nothing_is_found_the_threshold_stays(tmp_path: Path) -> None:
     config = replace(MakeConfig(out=tmp_path, recipe=detector_recipe()), arch="resnet18")
-    card = replace(start_card(config, [], []), kept_log_odds=0.125)
+    card = start_card(config, [], [])
     blind = [replace(image, predicted=np.zeros((0, 4))) for image in IMAGES]
     same = judged_card(card, blind, "abcde", config, None)
-    assert (same.threshold, same.kept_log_odds) == (card.threshold, 0.125)
+    assert (same.threshold, same.kept_log_odds) == (card.threshold, None)
     judged = judged_card(card, IMAGES, "abcde", config, None)
     assert judged.threshold != card.threshold
     assert judged.threshold is not None
     scores = np.concatenate([image.predicted[:, 3] for image in IMAGES])
-    assert judged.kept_log_odds == kept_log_odds(scores, judged.threshold)
+    assert judged.kept_log_odds == mean_log_odds(scores[scores >= judged.threshold])
 
 
 @pytest.mark.parametrize("recall_at", [None, 0.3])

@@ -55,6 +55,7 @@ def test_every_other_difference_is_a_sentence_of_its_own() -> None:
         (basis(keep_nonglomerular=True), "keep_nonglomerular: not given (4 slides), given (1: x)"),
         (basis(tta=True), "tta: not given (4 slides), given (1: x)"),
         (basis(min_votes=3), "min_votes: not given (4 slides), 3 (1: x)"),
+        (basis(model_cards="0a"), "model_cards: not given (4 slides), 0a (1: x)"),
         (
             replace(basis(), models={"detector": "d@1", "segmenter": "s@0"}),
             "detector: d@0 (4 slides), d@1 (1: x)",

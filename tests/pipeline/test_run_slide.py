@@ -118,8 +118,8 @@ def test_scores_of_a_slide_are_raised_where_they_lie_lower_than_usual(truth: Tru
     stages = replace(_stages(truth), min_score=0.865)
     as_they_are = _analyse(truth, stages)
     assert (len(as_they_are.glomeruli), as_they_are.doubts.score_shift) == (2, None)
-    said = [c.score for c in as_they_are.candidates if c.label != NONGLOMERULAR]
-    level = Level(0.3, kept_log_odds=float(log_odds([s for s in said if s > 0.3]).mean()) + 0.4)
+    said = [c.detection.score for c in as_they_are.candidates if c.label != NONGLOMERULAR and c.score >= 0.3]
+    level = Level(0.3, kept_log_odds=float(log_odds(said).mean()) + 0.4)
     result = _analyse(truth, replace(stages, level=level))
     shift = 5 / (5 + 5) * 0.4
     assert result.doubts.score_shift == pytest.approx(shift)

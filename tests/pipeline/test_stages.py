@@ -11,7 +11,7 @@ import torch
 from gloinone.errors import UsageError, WeightsError
 from gloinone.levelling import Level
 from gloinone.pipeline.stages import Networks, StagesConfig
-from gloinone.weights.card import ModelCard, read_card
+from gloinone.weights.card import ModelCard, card_to_json, read_card
 from gloinone.weights.store import find_model, model_dirs, save_model
 
 
@@ -54,9 +54,35 @@ def test_a_detector_without_a_threshold_is_named(models: Path) -> None:
 
 
 def test_one_detector_is_recorded_as_ever(models: Path) -> None:
-    assert networks(models, "a").settings.keys() == {"min_score", "keep_nonglomerular", "device"}
+    assert networks(models, "a").settings.keys() == {
+        "min_score",
+        "keep_nonglomerular",
+        "device",
+        "model_cards",
+    }
     assert networks(models, "a", tta=True).settings["tta"] is True
     assert Networks(StagesConfig()).models["detector"].startswith("detector@")
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({"kept_log_odds": None}, True),
+        ({"norm_prior": None}, True),
+        ({"floor": 0.06}, True),
+        ({"not_validated": ("Nothing.",)}, False),
+        ({"licence": "none"}, False),
+    ],
+)
+def test_a_number_changed_on_a_card_changes_the_settings(
+    models: Path, change: dict[str, object], counts: bool
+) -> None:
+    before = networks(models, "b").settings["model_cards"]
+    card = replace(read_card(models / "b" / "card.json"), **change)  # type: ignore[arg-type]
+    (models / "b" / "card.json").write_text(card_to_json(card))
+    after = networks(models, "b")
+    assert (after.settings["model_cards"] != before) is counts
+    assert after.models == networks(models, "b").models
 
 
 def test_scores_are_held_against_the_usual_ones_of_a_single_voter(models: Path) -> None:
