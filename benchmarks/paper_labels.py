@@ -3,9 +3,10 @@
     python -m benchmarks.paper_labels --crops crops/images --labels crops/labels.csv --outside SAS --edge 96 \\
         --start scratch=none --start ImageNet=resnet34.safetensors --start SimSiam=models/my-backbone --out table/
 
-Normal against sclerosed. The patients are dealt out among folds; each fold's probe learns from a part of the other
-patients' crops, so many of either class as their share says and at least one, and is scored on the fold, and on the
-centre --outside, of which nothing was learned from. For each number of labels several draws are made and pooled.
+Normal against sclerosed, or with --level five all classes that the labels name. The patients are dealt out among
+folds; each fold's probe learns from a part of the other patients' crops, so many of every class as their share says and
+at least one, and is scored on the fold, and on the centre --outside, of which nothing was learned from. For each number
+of labels several draws are made and pooled. confusion-START.csv counts, with all labels, what each class was called.
 """
 
 import argparse
@@ -21,24 +22,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gloinone.classification.make import two_classes
-from gloinone.classification.scores import balanced_accuracy
 from gloinone.errors import UsageError
-from gloinone.evaluation.tables import Cell, Evaluation, Score, Table, scored
-from gloinone.labels import SCLEROSED
+from gloinone.evaluation.classification import Calls
+from gloinone.evaluation.levels import LEVELS, STATE, Level
+from gloinone.evaluation.tables import Cell, Evaluation, Table, scored
 from gloinone.learning.backbones import Normalise, ResNetFeatures
 from gloinone.learning.batches import fixed_batches
 from gloinone.learning.device import autocast, pick_device, use_available_threads
 from gloinone.learning.folds import folds_of
 from gloinone.learning.patch_training import MEAN, STD, as_detected
 from gloinone.learning.patches import Patches, cut_pixels, patch_origins
-from gloinone.metrics import auc
 from gloinone.pipeline.atomic import write_atomic
 from gloinone.training.crop_patches import read_crop_folder
 from gloinone.weights.starting import start
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.intp]
+PROBED = {level.name: level for level in LEVELS if level.name in ("state", "five")}
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,50 @@ class Plan:
 
 @dataclass(frozen=True)
 class Set:
-    """Crops as a probe sees them."""
+    """N crops as a probe sees them."""
 
+    level: Level
     features: Floats
     """(N, C)."""
-    is_sclerosed: NDArray[np.bool_]
+    truth: Numbers
+    """(N,) number of the level's class."""
     patients: tuple[str, ...]
 
     def take(self, numbers: Numbers) -> "Set":
-        """Those of the given numbers."""
+        """Those of the given numbers; one may come several times."""
         patients = tuple(self.patients[i] for i in numbers)
-        return Set(self.features[numbers], self.is_sclerosed[numbers], patients)
+        return Set(self.level, self.features[numbers], self.truth[numbers], patients)
+
+    def called(self, probabilities: Floats) -> Calls:
+        """These crops with (N, K) probabilities, each called the likeliest class."""
+        given = probabilities.argmax(axis=1)
+        return Calls(self.level, probabilities, given, self.truth, self.patients, self.patients)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What probes with so many labels made of the crops."""
+
+    labels: int
+    """That a probe had, mean of all probes."""
+    inside: Calls
+    """Every crop of the folds, once for each draw."""
+    outside: tuple[Calls, ...]
+    """The left-out centre, once for each probe."""
+
+    def cells(self) -> list[Cell]:
+        """Labels, then balanced accuracy, macro F1 and left-out AUC with their intervals over patients."""
+        patients = self.outside[0].groups
+
+        def left_out_auc(numbers: Numbers) -> float:
+            return float(np.mean([calls.take(numbers).mean_auc() for calls in self.outside]))
+
+        rows = [
+            scored("", lambda i: self.inside.take(i).balanced_accuracy(), self.inside.groups),
+            scored("", lambda i: self.inside.take(i).macro_f1(), self.inside.groups),
+            scored("", left_out_auc, patients),
+        ]
+        return [self.labels, *(v for row in rows for v in (row.value, row.low, row.high))]
 
 
 def features_of(
@@ -84,90 +117,87 @@ def features_of(
     return np.concatenate(rows), (time.process_time() - before) / len(patches)
 
 
-def draw_labels(is_sclerosed: NDArray[np.bool_], percent: float, rng: np.random.Generator) -> Numbers:
-    """Numbers of the crops whose label is known: that share of either class, at least one."""
+def draw_labels(truth: Numbers, percent: float, rng: np.random.Generator) -> Numbers:
+    """Numbers of the crops whose label is known: that share of every class, at least one."""
     chosen = []
-    for kind in (False, True):
-        own = np.flatnonzero(is_sclerosed == kind)
+    for kind in np.unique(truth):
+        own = np.flatnonzero(truth == kind)
         chosen.append(rng.permutation(own)[: max(1, round(len(own) * percent / 100))])
     return np.sort(np.concatenate(chosen))
 
 
 def probe(learn: Set, others: Sequence[Set]) -> list[Floats]:
-    """(N,) probability of sclerosis of each of the other sets."""
+    """(N, K) probabilities of each of the other sets; 0 for a class that there was nothing to learn of."""
     model = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
     )
-    model.fit(learn.features, learn.is_sclerosed)
-    return [model.predict_proba(other.features)[:, 1] for other in others]
+    model.fit(learn.features, learn.truth)
+    found = []
+    for other in others:
+        found.append(np.zeros((len(other.truth), len(learn.level.classes))))
+        found[-1][:, np.unique(learn.truth)] = model.predict_proba(other.features)
+    return found
 
 
-def macro_f1(called: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Mean of both classes' 2 hits / (called + truth); nan where one does not occur."""
-    if truth.all() or not truth.any():
-        return float("nan")
-    both = [2 * (c & t).sum() / (c.sum() + t.sum()) for c, t in ((called, truth), (~called, ~truth))]
-    return float(np.mean(both))
-
-
-def probed(
-    inside: Set, outside: Set, folds: Sequence[frozenset[str]], percent: float, plan: Plan
-) -> list[Cell]:
-    """Labels a probe had, then balanced accuracy, F1 and left-out AUC with their intervals."""
+def probed(inside: Set, outside: Set, folds: Sequence[frozenset[str]], percent: float, plan: Plan) -> Probed:
+    """Probes with so many percent of the labels, one for each draw and fold."""
     found, items, beyond, sizes = [], [], [], []
     for draw in range(1 if percent == 100 else plan.draws):
         for number, patients in enumerate(folds):
             is_out = np.array([patient in patients for patient in inside.patients])
             rest, test = inside.take(np.flatnonzero(~is_out)), np.flatnonzero(is_out)
             rng = np.random.default_rng((draw, number, round(percent * 100)))
-            learn = rest.take(draw_labels(rest.is_sclerosed, percent, rng))
+            learn = rest.take(draw_labels(rest.truth, percent, rng))
             here, there = probe(learn, [inside.take(test), outside])
             found.append(here)
             items.append(test)
-            beyond.append(there)
+            beyond.append(outside.called(there))
             sizes.append(len(learn.patients))
-    pooled = inside.take(np.concatenate(items))
-    called, truth = np.concatenate(found) >= 0.5, pooled.is_sclerosed
-
-    def left_out_auc(i: Numbers) -> float:
-        return float(np.mean([auc(scores[i], outside.is_sclerosed[i]) for scores in beyond]))
-
-    rows = [
-        scored("", lambda i: balanced_accuracy(called[i], truth[i]), pooled.patients),
-        scored("", lambda i: macro_f1(called[i], truth[i]), pooled.patients),
-        scored("", left_out_auc, outside.patients),
-    ]
-    return [round(float(np.mean(sizes))), *(v for row in rows for v in _values(row))]
+    pooled = inside.take(np.concatenate(items)).called(np.concatenate(found))
+    return Probed(round(float(np.mean(sizes))), pooled, tuple(beyond))
 
 
-def _values(score: Score) -> tuple[float, float, float]:
-    return score.value, score.low, score.high
+def confusion_table(start: str, calls: Calls) -> Table:
+    """A row for each class that occurs, a column for what it was called."""
+    counts = calls.confusion()
+    rows = [(name, *row.tolist()) for name, row in zip(calls.level.classes, counts, strict=True) if row.sum()]
+    return Table(
+        f"confusion-{start}", f"{start}, all labels: called", ("truth", *calls.level.classes), tuple(rows)
+    )
 
 
-def label_table(
-    patches: Patches, outside: str, starts: dict[str, str], network: tuple[str, int], plan: Plan
-) -> Table:
-    """A row for each start and fraction; ``network``: backbone and edge of its input, px."""
+def label_tables(
+    patches: Patches, level: Level, outside: str, starts: dict[str, str], network: tuple[str, int], plan: Plan
+) -> list[Table]:
+    """A row for each start and fraction, then each start's confusion; ``network``: backbone and edge of its input, px.
+
+    Crops whose label the level does not know take no part.
+    """
+    truth = np.array([level.index(label) for label in patches.labels], np.intp)
+    patches, truth = patches.take(np.flatnonzero(truth >= 0)), truth[truth >= 0]
     is_outside = np.array([source == outside for source in patches.sources])
     if is_outside.all() or not is_outside.any():
         raise UsageError(f"--outside {outside}: the centres are {', '.join(sorted(set(patches.sources)))}")
     here, there = np.flatnonzero(~is_outside), np.flatnonzero(is_outside)
     folds = list(folds_of(patch_origins(patches.take(here)), str(plan.folds)).values())
     rows: list[tuple[Cell, ...]] = []
+    confusions = []
     for name, init in starts.items():
         features, seconds = features_of(patches, init, *network, pick_device("auto"))
-        everything = Set(features, np.array([w == SCLEROSED for w in patches.labels]), patches.groups)
+        everything = Set(level, features, truth, patches.groups)
         inside, beyond = everything.take(here), everything.take(there)
         for percent in plan.fractions:
-            cells = probed(inside, beyond, folds, percent, plan)
-            rows.append((name, f"{percent:g}", *cells, seconds * float(cells[0])))
+            result = probed(inside, beyond, folds, percent, plan)
+            rows.append((name, f"{percent:g}", *result.cells(), seconds * result.labels))
             print(" ".join(f"{c:.3f}" if isinstance(c, float) else str(c) for c in rows[-1]), flush=True)
+            if percent == 100:
+                confusions.append(confusion_table(name, result.inside))
     measures = [
         c for what in ("balanced accuracy", "macro F1", "left-out AUC") for c in (what, "low", "high")
     ]
     columns = ("start", "labels %", "labels", *measures, "CPU s an epoch")
-    title = f"Linear probe, normal against sclerosed, {network[0]} at {network[1]} px, outside {outside}"
-    return Table("labels", title, columns, tuple(rows))
+    title = f"Linear probe, {level.title}, {network[0]} at {network[1]} px, outside {outside}"
+    return [Table("labels", title, columns, tuple(rows)), *confusions]
 
 
 def main() -> None:
@@ -181,6 +211,7 @@ def main() -> None:
     parser.add_argument(
         "--start", action="append", required=True, metavar="NAME=INIT", help="as --init of a training"
     )
+    parser.add_argument("--level", choices=PROBED, default=STATE.name, help="what is told apart")
     parser.add_argument("--backbone", default="resnet34")
     parser.add_argument("--edge", type=int, default=224, help="of the network's input, px")
     parser.add_argument(
@@ -192,13 +223,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for labels.csv and scores.md")
     given = parser.parse_args()
     use_available_threads(given.threads)
-    patches = two_classes(read_crop_folder(given.crops, given.labels, None))
+    patches = read_crop_folder(given.crops, given.labels, None)
     starts = dict(start.split("=", 1) for start in given.start)
     plan = Plan(tuple(given.fractions), given.folds, given.draws)
-    table = label_table(patches, given.outside, starts, (given.backbone, given.edge), plan)
-    write_atomic(given.out / "labels.csv", table.csv_bytes())
-    write_atomic(given.out / "scores.md", Evaluation("Label fractions", (table,)).markdown().encode())
-    print(table.markdown())
+    network = (given.backbone, given.edge)
+    tables = label_tables(patches, PROBED[given.level], given.outside, starts, network, plan)
+    for table in tables:
+        write_atomic(given.out / f"{table.name}.csv", table.csv_bytes())
+    text = Evaluation("Label fractions", tuple(tables)).markdown()
+    write_atomic(given.out / "scores.md", text.encode())
+    print(text)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ def detect_config(card: ModelCard) -> DetectConfig:
     assert card.margin_um is not None
     assert card.floor is not None
     assert card.merge_iou is not None
+    assert card.threshold is not None
     assert card.max_per_tile is not None
     return DetectConfig(
         card.mpp,
@@ -89,6 +90,8 @@ def detect_config(card: ModelCard) -> DetectConfig:
         card.margin_um,
         card.floor,
         card.merge_iou,
+        card.threshold,
+        card.deepest_floor,
         max_per_tile=card.max_per_tile,
         peak_reach=card.peak_reach or 0,
         norm_prior=card.norm_prior,

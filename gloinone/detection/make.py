@@ -54,6 +54,7 @@ NORM_PRIOR = 4.0
 DEEPEST_STRIDE = 32
 """Px of a tile for each px of the smallest maps."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
+DEEPEST_FLOOR = 0.03
 AP_IOUS: dict[str, Sequence[float]] = {"AP50": (0.5,), "AP .50:.90": tuple(float(iou) for iou in WSI_IOUS)}
 MINED = "false-circles.json"
 Say = Callable[[str], None]
@@ -160,6 +161,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         margin_um=MARGIN_UM,
         threshold=(model.threshold if model else None) or START_THRESHOLD,
         floor=START_FLOOR,
+        deepest_floor=DEEPEST_FLOOR,
         max_per_tile=100,
         peak_reach=PEAK_REACH,
         norm_prior=NORM_PRIOR if network.name == RESNET else None,

@@ -31,6 +31,8 @@ Core = tuple[float, float, float, float]
 CORE_SLACK_PX = 8
 """Tile px around a core in which centres are taken too: two tiles place one glomerulus a little apart, and on
 the border of their cores each could leave it to the other. What both take is merged."""
+CIRCLES_PER_SURE = 3
+"""Down to under the floor, for each circle that reaches the threshold."""
 GPU_BATCH = 4
 """Tiles of the card's edge."""
 
@@ -44,7 +46,11 @@ class DetectConfig:
     """Of the tile that ``max_per_tile`` and ``batch_size`` speak of; others may be smaller or larger."""
     margin_um: float
     floor: float
+    """Of ``down_to_floor``."""
     max_iou: float
+    threshold: float = 1.0
+    deepest_floor: float | None = None
+    """None: the floor."""
     max_per_tile: int = TOP_K
     peak_reach: int = 0
     """Of ``decode``."""
@@ -53,6 +59,11 @@ class DetectConfig:
     batch_size: int | None = None
     """At most; of larger tiles fewer. None: `GPU_BATCH` on a GPU, one on a processor, where more gains nothing."""
     readers: int = 2
+
+    @property
+    def lowest(self) -> float:
+        """The score under which no circle is of use on any slide."""
+        return self.floor if self.deepest_floor is None else min(self.floor, self.deepest_floor)
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,18 @@ class SlideTiles:
     def close(self) -> None:
         """Stop reading."""
         self.stream.close()
+
+
+def down_to_floor(circles: Scored, config: DetectConfig) -> Scored:
+    """Of a slide's circles, best first, those that are worth a second look.
+
+    All at or over the floor; and as long as there are not `CIRCLES_PER_SURE` for each that reaches the threshold, also
+    lower ones, down to ``deepest_floor``: a detector that is unsure of a slide gives some of its glomeruli scores under
+    the floor, and little else lies over it (docs/evaluation.md, How far down circles go).
+    """
+    scores = circles[:, 3]
+    most = CIRCLES_PER_SURE * int((scores >= config.threshold).sum())
+    return circles[(scores >= config.floor) | ((np.arange(len(scores)) < most) & (scores >= config.lowest))]
 
 
 class Detector:
@@ -145,13 +168,13 @@ class Detector:
             circles = np.concatenate(parts)
             if size is not None:
                 circles = as_seen(folded(circles, size), size)
-                circles = circles[circles[:, 3] >= self.config.floor]
-            merged.append(suppress(circles, self.config.max_iou))
+                circles = circles[circles[:, 3] >= self.config.lowest]
+            merged.append(down_to_floor(suppress(circles, self.config.max_iou), self.config))
         return tuple(merged)
 
     def _placed(self, circles: Scored, tile: PlacedTile) -> Scored:
         """Those of a tile's circles that are its own, in level-0 px."""
-        circles = circles[circles[:, 3] >= self.config.floor]
+        circles = circles[circles[:, 3] >= self.config.lowest]
         placed = circles.copy()
         placed[:, :2] = tile.window.l0_from_image(circles[:, :2])
         placed[:, 2] = circles[:, 2] * tile.window.downsample

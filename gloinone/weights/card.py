@@ -13,7 +13,7 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
-LATER = {"feature_limit", "kept_log_odds", "norm_prior", "peak_reach"}
+LATER = {"deepest_floor", "feature_limit", "kept_log_odds", "norm_prior", "peak_reach"}
 """Keys that cards of earlier versions lack."""
 MOST_REACH = 8
 """Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
@@ -102,6 +102,9 @@ class ModelCard:
     on; None: scores of a slide on which they are lower stay as they are."""
     floor: float | None = None
     """Detector: the score under which a circle is not even written to circles.csv."""
+    deepest_floor: float | None = None
+    """Detector: the same on a slide where few circles lie over ``floor`` for those that reach the threshold; None:
+    ``floor`` holds for every slide."""
     max_per_tile: int | None = None
     peak_reach: int | None = None
     """Detector: how far around a peak the cells lie that say, together, where its circle is; None: the peak alone."""
@@ -139,6 +142,10 @@ class ModelCard:
         self._check_scale()
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise WeightsError(f"card {self.name}: threshold is {self.threshold}; it must be from 0 to 1")
+        if self.deepest_floor is not None and not 0 <= self.deepest_floor <= (self.floor or 0):
+            raise WeightsError(
+                f"card {self.name}: deepest_floor is {self.deepest_floor}; it must be from 0 to floor, {self.floor}"
+            )
         if self.feature_limit is not None and self.feature_limit <= 0:
             raise WeightsError(f"card {self.name}: feature_limit is {self.feature_limit}; it must be over 0")
         if self.peak_reach is not None and not 0 <= self.peak_reach <= MOST_REACH:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gloinone.detection.circlenet import CircleMaps
 from gloinone.detection.fuse import as_seen, folded, in_core
-from gloinone.detection.predict import DetectConfig, Detected, Detector, PlacedTile
+from gloinone.detection.predict import DetectConfig, Detected, Detector, PlacedTile, down_to_floor
 from gloinone.records import Overview, Window
 from gloinone.slide.reader import Slide, open_slide
 from gloinone.slide.resolution import Resolution
@@ -207,3 +207,36 @@ def test_a_dot_on_the_border_falls_below_the_floor_for_what_is_not_seen_of_it(tm
         assert len(found) == 1
         detector.config = replace(detector.config, floor=float(found[0, 3]) * 1.01)
         assert len(_detect(detector, slide, _overview(900, 700)).circles) == 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "deepest", "kept"),
+    [
+        ([0.6, 0.3, 0.19, 0.1, 0.05, 0.02], 0.03, 3),  # three for the one that is sure
+        ([0.6, 0.19, 0.02], 0.03, 2),  # nothing under the deepest floor
+        ([0.6, 0.3, 0.25, 0.22, 0.21, 0.19], 0.03, 5),  # all over the floor, however many
+        ([0.4, 0.3, 0.19], 0.03, 2),  # nobody is sure
+        ([0.6, 0.3, 0.19], None, 2),
+        ([0.5, 0.2], None, 2),  # at the threshold, at the floor
+        ([], 0.03, 0),
+    ],
+)
+def test_circles_go_further_down_where_few_lie_over_the_floor(
+    scores: list[float], deepest: float | None, kept: int
+) -> None:
+    config = replace(CONFIG, threshold=0.5, deepest_floor=deepest)
+    circles = np.column_stack([np.zeros((len(scores), 3)), scores])
+    assert down_to_floor(circles, config)[:, 3].tolist() == scores[:kept]
+
+
+def test_what_lies_under_the_floor_is_kept_beside_a_sure_one(tmp_path: Path) -> None:
+    path = _slide(tmp_path, [(4, 300), (500, 300)], 900, 700)  # of the first, half is seen
+    with open_slide(path, "dots.png", Resolution(MPP, "option")) as slide:
+        detector = _detector()
+        found = _detect(detector, slide, _overview(900, 700)).circles
+        assert len(found) == 2
+        sure = float(found[0, 3])
+        assert sure > found[1, 3]
+        for deepest, count in ((None, 1), (0.1, 2)):
+            detector.config = replace(CONFIG, floor=sure, threshold=sure, deepest_floor=deepest)
+            assert len(_detect(detector, slide, _overview(900, 700)).circles) == count

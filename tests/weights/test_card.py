@@ -7,7 +7,15 @@ import pytest
 
 from gloinone.errors import WeightsError
 from gloinone.labels import CLASSES, ClassRule
-from gloinone.weights.card import Architecture, Measured, ModelCard, card_from_json, card_to_json, read_card
+from gloinone.weights.card import (
+    LATER,
+    Architecture,
+    Measured,
+    ModelCard,
+    card_from_json,
+    card_to_json,
+    read_card,
+)
 
 
 def a_card(**changes: object) -> ModelCard:
@@ -65,6 +73,8 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"norm_prior": -1}, "norm_prior is -1.0; it must not be under 0"),
         ({"norm_prior": float("inf")}, "norm_prior"),
         ({"norm_prior": "16"}, "norm_prior"),
+        ({"floor": 0.1, "deepest_floor": 0.2}, "deepest_floor is 0.2; it must be from 0 to floor, 0.1"),
+        ({"deepest_floor": -0.1}, "deepest_floor is -0.1"),
         ({"mpp": 0}, "mpp is 0"),
         ({"mpp": -1}, "mpp is -1"),
         ({"margin_um": -1}, "margin_um is -1"),
@@ -81,7 +91,8 @@ def test_refused(change: dict[str, object], word: str) -> None:
 
 def test_a_card_of_an_earlier_version_lacks_what_came_later() -> None:
     data = json.loads(card_to_json(a_card()))
-    del data["feature_limit"], data["kept_log_odds"], data["norm_prior"], data["peak_reach"]
+    for key in LATER:
+        del data[key]
     assert card_from_json(json.dumps(data), "card.json") == a_card()
 
 
