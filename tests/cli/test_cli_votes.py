@@ -37,7 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state["heat.2.bias"] -= 1.5
     assert card.threshold is not None
     low = with_odds(card.threshold, math.exp(-1.5))
-    save_model(folder / "models" / "low", state, replace(card, name="low", threshold=low, floor=low / 3))
+    save_model(
+        folder / "models" / "low",
+        state,
+        replace(card, name="low", threshold=low, floor=low / 3, deepest_floor=None),
+    )
     return folder
 
 
