@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{'prior':>8} {'AP50':>6} {'AP':>6} {'best at':>8}")
     for said in given.prior:
         floor = taught.config.floor if given.floor is None else given.floor
-        config = replace(taught.config, floor=floor, norm_prior=None if said == "none" else float(said))
+        prior = None if said == "none" else float(said)
+        config = replace(taught.config, floor=floor, deepest_floor=None, norm_prior=prior)
         detector = Detector(taught.network, config, taught.device)
         found = score([predict_case(case, detector) for case in cases])
         print(f"{said:>8} {found.ap50:6.3f} {found.ap:6.3f} {found.best_score:8.3f}")

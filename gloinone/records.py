@@ -256,7 +256,7 @@ class SlideResult:
     tissue_read_fraction: float
     """Share of the tissue area that could be read, 0..1; 1 without tissue."""
     candidates: tuple[Candidate, ...]
-    """Down to the card's floor, in reading order."""
+    """As far down as the detector goes, in reading order."""
     glomeruli: tuple[Glomerulus, ...]
     notes: tuple[str, ...] = ()
     """What a reader should know, a sentence each: unread tiles and where, a flagged frame, ..."""

@@ -19,7 +19,7 @@ from tests.detection.test_detection_samples import disc_case
 def test_each_prior_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     config = MakeConfig(out=tmp_path / "model", recipe=detector_recipe(steps=1), arch="resnet18")
-    card = replace(start_card(config, [disc_case()], []), floor=0.0, deepest_floor=None)
+    card = replace(start_card(config, [disc_case()], []), floor=0.0)
     save_model(config.out, build_network(card).state_dict(), card)
     for key, name in (("1", "a.tif"), ("2", "b.tif")):
         save_case(tmp_path / "cache", key, disc_case(name))

@@ -71,7 +71,7 @@ SUMMARY: tuple[Column, ...] = (
     _float(
         "tissue_read_fraction", "0..1", 4, "share of the tissue area that could be read; below 1 if partial"
     ),
-    Column("n_circles", "circles", "circles found down to the detector's floor: rows of circles.csv", "int"),
+    Column("n_circles", "circles", "circles found down to the detector's floors: rows of circles.csv", "int"),
     *_COUNTS,
     _float("glomeruli_per_mm2", "1/mm2", 4, "n_glomeruli / tissue_mm2; empty without tissue"),
     _float("diameter_um_median", "um", 2, "median diameter_um of the glomeruli that are not at_edge"),
@@ -216,7 +216,7 @@ CIRCLES: tuple[Column, ...] = (
     *_CROP_FRAME,
     _VOTES,
 )
-"""The slide's circles.csv: a row per circle down to the detector's floor."""
+"""The slide's circles.csv: a row per circle down to the detector's floors, `floor` or `deepest_floor` of its card."""
 
 PIECES: tuple[Column, ...] = (
     SLIDE,

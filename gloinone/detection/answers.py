@@ -25,7 +25,8 @@ def circle_answers(folder: Path, cases: Sequence[Case], device: str) -> Answers:
     """
     card = read_card(ModelPaths(folder).card)
     detector = build_detector(card, load_state(ModelPaths(folder), card), pick_device(device))
-    detector.config = replace(detector.config, floor=START_FLOOR)  # a higher one would end the curve early
+    # A higher floor would end the curve early, and one that differs from slide to slide is for runs
+    detector.config = replace(detector.config, floor=START_FLOOR, deepest_floor=None)
     images = [predict_case(case, detector) for case in cases]
     facts = [np.array([[card.threshold, not case.is_partial]], np.float64) for case in cases]
     tables = {

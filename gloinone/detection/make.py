@@ -55,6 +55,7 @@ DEEPEST_STRIDE = 32
 """Px of a tile for each px of the smallest maps."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
 DEEPEST_FLOOR = 0.03
+"""docs/evaluation.md, How far down circles go."""
 AP_IOUS: dict[str, Sequence[float]] = {"AP50": (0.5,), "AP .50:.90": tuple(float(iou) for iou in WSI_IOUS)}
 MINED = "false-circles.json"
 Say = Callable[[str], None]
@@ -161,7 +162,6 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         margin_um=MARGIN_UM,
         threshold=(model.threshold if model else None) or START_THRESHOLD,
         floor=START_FLOOR,
-        deepest_floor=DEEPEST_FLOOR,
         max_per_tile=100,
         peak_reach=PEAK_REACH,
         norm_prior=NORM_PRIOR if network.name == RESNET else None,
@@ -196,9 +196,9 @@ def judged_card(
             found = np.concatenate([image.predicted[:, 3] for image in images])
             usual = mean_log_odds(found[found >= scores.best_score].tolist())
             card = replace(card, threshold=scores.best_score, kept_log_odds=usual)
-        return replace(card, floor=floor_of(images), measured=measured)
+        return replace(_down_to(floor_of(images), card), measured=measured)
     model = starting_card(config.init, "detector")
-    card = replace(card, floor=(model.floor if model else None) or START_FLOOR)
+    card = _down_to((model.floor if model else None) or START_FLOOR, card)
     if not n:
         return card
     on = "validation slides, whose truth is not complete: precision is not known"
@@ -206,6 +206,10 @@ def judged_card(
     known = interval(recall_of_draws(images, recall_at), patients)
     recall = Measured.within(f"recall at {recall_at:.2f}", on, n, scores.recall, known)
     return replace(card, measured=(recall,))
+
+
+def _down_to(floor: float, card: ModelCard) -> ModelCard:
+    return replace(card, floor=floor, deepest_floor=min(floor, DEEPEST_FLOOR))
 
 
 def recall_of_draws(images: Sequence[CircleImage], min_score: float) -> Score:
@@ -240,7 +244,7 @@ def against_shipped(
         return []
     theirs = build_detector(*found, device)
     # A higher floor would cost them the recall at the end of the curve
-    theirs.config = replace(theirs.config, floor=START_FLOOR)
+    theirs.config = replace(theirs.config, floor=START_FLOOR, deepest_floor=None)
     shipped = [predict_case(case, theirs) for case in judge]
     patients = [case.patient for case in judge]
     scores: dict[str, Callable[[Sequence[CircleImage]], Score]]

@@ -49,8 +49,9 @@ class DetectConfig:
     """Of ``down_to_floor``."""
     max_iou: float
     threshold: float = 1.0
+    """The score from which a circle is sure; it matters beside a ``deepest_floor`` alone."""
     deepest_floor: float | None = None
-    """None: the floor."""
+    """At most the floor; None: the floor."""
     max_per_tile: int = TOP_K
     peak_reach: int = 0
     """Of ``decode``."""
@@ -63,7 +64,7 @@ class DetectConfig:
     @property
     def lowest(self) -> float:
         """The score under which no circle is of use on any slide."""
-        return self.floor if self.deepest_floor is None else min(self.floor, self.deepest_floor)
+        return self.floor if self.deepest_floor is None else self.deepest_floor
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Detected:
     """Circles of one slide and what of it was not seen."""
 
     views: tuple[Scored, ...]
-    """Of each view (N, 4) cx, cy, radius in level-0 px, score; best first, down to the card's floor."""
+    """Of each view (N, 4) cx, cy, radius in level-0 px, score; best first, as far as ``down_to_floor`` goes."""
     unread: tuple[Core, ...]
     """Level-0 rectangles that could not be read."""
     n_tiles: int

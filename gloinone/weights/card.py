@@ -101,7 +101,7 @@ class ModelCard:
     """Detector: mean log-odds of its scores of the circles that are kept, on the slides that the threshold was chosen
     on; None: scores of a slide on which they are lower stay as they are."""
     floor: float | None = None
-    """Detector: the score under which a circle is not even written to circles.csv."""
+    """Detector: a circle of a lower score is not even written to circles.csv, but for ``deepest_floor``."""
     deepest_floor: float | None = None
     """Detector: the same on a slide where few circles lie over ``floor`` for those that reach the threshold; None:
     ``floor`` holds for every slide."""

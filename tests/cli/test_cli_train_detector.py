@@ -80,6 +80,7 @@ def test_partial_truth_shows_no_precision_and_is_not_mined(slides: Path, tmp_pat
     assert "precision is not known" in card.measured[0].on
     # Nothing here can tell a better one
     assert (card.threshold, card.floor) == (shipped.threshold, shipped.floor)
+    assert card.deepest_floor == shipped.deepest_floor
     assert f"recall at {shipped.threshold:.2f}, held-out slides: shipped" in result.output
     assert "AP50" not in result.output
 

@@ -6,10 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gloinone.detection.make import AP_IOUS, MakeConfig, ap_of_draws, judged_card, recall_of_draws, start_card
+from gloinone.detection.build import build_network
+from gloinone.detection.make import (
+    AP_IOUS,
+    DEEPEST_FLOOR,
+    MakeConfig,
+    ap_of_draws,
+    judged_card,
+    recall_of_draws,
+    start_card,
+)
 from gloinone.detection.train import detector_recipe
 from gloinone.levelling import mean_log_odds
 from gloinone.metrics import CircleImage, at_threshold, average_precision, mean_average_precision
+from gloinone.weights.store import save_model
 
 
 def image_of(seed: int, truths: int = 6) -> CircleImage:
@@ -44,8 +54,19 @@ def test_where_nothing_is_found_the_threshold_stays(tmp_path: Path) -> None:
     judged = judged_card(card, IMAGES, "abcde", config, None)
     assert judged.threshold != card.threshold
     assert judged.threshold is not None
+    assert judged.deepest_floor == DEEPEST_FLOOR
     scores = np.concatenate([image.predicted[:, 3] for image in IMAGES])
     assert judged.kept_log_odds == mean_log_odds(scores[scores >= judged.threshold])
+
+
+def test_a_floor_that_lies_lower_is_the_deepest(tmp_path: Path) -> None:
+    config = MakeConfig(
+        out=tmp_path / "new", recipe=detector_recipe(), arch="resnet18", init=str(tmp_path / "low")
+    )
+    first = start_card(replace(config, init="none"), [], [])
+    save_model(tmp_path / "low", build_network(first).state_dict(), replace(first, floor=0.02))
+    card = judged_card(start_card(config, [], []), [], "", config, None)
+    assert (card.floor, card.deepest_floor) == (0.02, 0.02)
 
 
 @pytest.mark.parametrize("recall_at", [None, 0.3])
