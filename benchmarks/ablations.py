@@ -32,6 +32,7 @@ from gloinone.cli.training_inputs import slide_folders
 from gloinone.detection.build import build_network, detect_config
 from gloinone.detection.cases import Case
 from gloinone.detection.circlenet import CircleNetwork
+from gloinone.detection.looks import ONCE
 from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.mining import mined
 from gloinone.detection.predict import DetectConfig, Detector
@@ -223,7 +224,7 @@ class Bench:
         torch.manual_seed(config.recipe.seed)
         network = build_network(card)
         start(network, network.features, self.init, "detector")
-        return network, detect_config(card)
+        return network, replace(detect_config(card), scales=ONCE)  # as all rows of docs/evaluation.md
 
     def learned(self, ablation: Ablation) -> Sequence[Case]:
         """The slides, with drawn ones and the miner's false circles where sampling is looked after."""

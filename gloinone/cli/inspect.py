@@ -33,9 +33,11 @@ class Network:
     mpp: float
     edge_px: int
     margin_um: float
+    looks: float
+    """How often it computes each pixel."""
 
 
-USUAL = Network("none found; reckoned with the usual one", 2.0, 768, 224.0)
+USUAL = Network("none found; reckoned with the usual one", 2.0, 768, 224.0, 1 + 0.8**2 + 1.25**2)
 
 
 @click.command()
@@ -111,7 +113,8 @@ def detector() -> Network:
         return USUAL
     if card.mpp is None or card.margin_um is None:
         raise WeightsError(f"card {card.name}: a detector's card states mpp and margin_um")
-    return Network(card.identity, card.mpp, card.edge_px, card.margin_um)
+    looks = sum(scale**2 for scale in card.scales or (1.0,))
+    return Network(card.identity, card.mpp, card.edge_px, card.margin_um, looks)
 
 
 def description(slide: "Slide", has_mpp: bool = True) -> list[tuple[str, str]]:
@@ -146,7 +149,7 @@ def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
     if cost is not None:
         share = cost.decoded_per_tissue * float(overview.tissue.mean())
         tiles += f"; {cost.network_per_tissue:.1f} times the tissue's area, {share:.0%} of the slide"
-    seconds = expected_seconds(plan.network_px, area)
+    seconds = expected_seconds(plan.network_px * network.looks, area)
     return [
         ("tissue", f"{area:.2f} mm2"),
         ("detector", network.name),
@@ -155,7 +158,7 @@ def reading(slide: "Slide", network: Network) -> list[tuple[str, str]]:
     ]
 
 
-def expected_seconds(network_px: int, tissue: float) -> float:
+def expected_seconds(network_px: float, tissue: float) -> float:
     """Rough wall time of a run on the processor; ``tissue`` in mm2."""
     work = network_px / 1e6 * CPU_SECONDS_PER_MEGAPIXEL
     work += tissue * CIRCLES_PER_MM2 * CPU_SECONDS_PER_CIRCLE

@@ -7,6 +7,7 @@ import torch
 from gloinone.detection.circlenet import CircleNet, CircleNetwork
 from gloinone.detection.dla_circlenet import DeformableDla, PlainDla
 from gloinone.detection.hourglass import HourglassCircleNet
+from gloinone.detection.looks import ONCE
 from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.resnet_dcn import DeformableResNet
 from gloinone.detection.views import AS_IT_IS, View
@@ -95,6 +96,7 @@ def detect_config(card: ModelCard) -> DetectConfig:
         max_per_tile=card.max_per_tile,
         peak_reach=card.peak_reach or 0,
         norm_prior=card.norm_prior,
+        scales=card.scales or ONCE,
     )
 
 

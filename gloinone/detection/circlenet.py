@@ -11,6 +11,8 @@ from gloinone.learning.backbones import Normalise, ResNetFeatures
 
 STRIDE = 4
 """Network input px per output px."""
+DEEPEST_STRIDE = 32
+"""Network input px per px of the smallest maps."""
 PRIOR = 0.02
 """Share of centres that an untrained heatmap claims; keeps the first focal losses small."""
 

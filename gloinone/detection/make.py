@@ -19,8 +19,9 @@ from gloinone.detection.build import (
     detect_config,
 )
 from gloinone.detection.cases import Case
-from gloinone.detection.circlenet import CircleNetwork
+from gloinone.detection.circlenet import DEEPEST_STRIDE, CircleNetwork
 from gloinone.detection.fuse import PUBLISHED_MAX_IOU
+from gloinone.detection.looks import ONCE
 from gloinone.detection.mining import mined
 from gloinone.detection.predict import Detector
 from gloinone.detection.samples import SampleConfig
@@ -51,8 +52,8 @@ PEAK_REACH = 1
 """Further away the mean is no better: docs/evaluation.md, What makes circles fit."""
 NORM_PRIOR = 4.0
 """Windows of a slide's tissue; docs/evaluation.md, Adapting to each slide."""
-DEEPEST_STRIDE = 32
-"""Px of a tile for each px of the smallest maps."""
+SCALES = (1.0, 0.8, 1.25)
+"""docs/evaluation.md, Looking more than once."""
 START_FLOOR, START_THRESHOLD = 0.05, 0.3
 DEEPEST_FLOOR = 0.03
 """docs/evaluation.md, How far down circles go."""
@@ -87,6 +88,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
             detect_config(card),
             peak_reach=(model.peak_reach if model else None) or 0,
             norm_prior=model.norm_prior if model else None,
+            scales=ONCE,  # the tiles that it learns from are seen once, too
         )
         learn = mined(learn, Detector(network, as_taught, device), config.out / MINED, say)
     judge = judged(judge)
@@ -94,7 +96,7 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
         learn,
         judge,
         config.sample,
-        detect_config(card),
+        replace(detect_config(card), scales=ONCE),  # which weights are best, one look tells
         config.best_by,
         config.references,
         recall_at(judge, card),
@@ -103,7 +105,8 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
         network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say
     )
     assert isinstance(trained, CircleNetwork)
-    images = [predict_case(case, Detector(trained, data.detect, device)) for case in judge]
+    used = Detector(trained, detect_config(card), device)
+    images = [predict_case(case, used) for case in judge]
     card = judged_card(card, images, [case.patient for case in judge], config, data.recall_at)
     for row in card.measured:
         say(f"{row.on}: {row.what} {row.told}")
@@ -165,6 +168,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
         max_per_tile=100,
         peak_reach=PEAK_REACH,
         norm_prior=NORM_PRIOR if network.name == RESNET else None,
+        scales=SCALES if network.name == RESNET else None,
         merge_iou=PUBLISHED_MAX_IOU,
         not_validated=("No pathologist has validated these weights.",),
     )

@@ -82,7 +82,8 @@ def _load(kept: Path, identity: str) -> list[tuple[NDArray[np.float64], NDArray[
 
 
 def _identity(cases: Sequence[Case], detector: Detector) -> str:
-    seen = f"mined 5, {detector.config.norm_prior}, {detector.config.peak_reach}"
+    config = detector.config
+    seen = f"mined 6, {config.norm_prior}, {config.peak_reach}, {config.scales}"
     digest = hashlib.sha256("".join([seen, *map(case_identity, cases)]).encode())
     for values in detector.network.state_dict().values():
         digest.update(values.cpu().numpy().tobytes())

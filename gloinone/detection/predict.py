@@ -15,6 +15,7 @@ from gloinone.detection.adapt import EDGE_PX, WINDOWS, adapted, weight_of
 from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, as_seen, folded, in_core, suppress
+from gloinone.detection.looks import ONCE, mean_maps
 from gloinone.detection.views import AS_IT_IS, View
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
@@ -57,6 +58,8 @@ class DetectConfig:
     """Of ``decode``."""
     norm_prior: float | None = None
     """Of ``weight_of``; None: the network stays as it was taught."""
+    scales: tuple[float, ...] = ONCE
+    """Of ``mean_maps``."""
     batch_size: int | None = None
     """At most; of larger tiles fewer. None: `GPU_BATCH` on a GPU, one on a processor, where more gains nothing."""
     readers: int = 2
@@ -200,7 +203,7 @@ class Detector:
         batch = view.of(to_device(stack_padded(images, size), self.device))
         batch = batch.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
-            maps = self.network(batch)
+            maps = mean_maps(self.network, batch, self.config.scales)
         most = math.ceil(self.config.max_per_tile * max(1.0, height * width / self.config.edge_px**2))
         found = decode(maps, most, self.config.peak_reach)[: len(images)].double().cpu().numpy()
         return view.back(found, height, width)

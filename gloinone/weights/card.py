@@ -13,10 +13,12 @@ from gloinone.labels import ClassRule
 Task = Literal["detector", "classifier", "segmenter", "backbone"]
 """A backbone does nothing by itself: the trainings of the others start from it."""
 Channels = Literal["RGB", "BGR"]
-LATER = {"deepest_floor", "feature_limit", "kept_log_odds", "norm_prior", "peak_reach"}
+LATER = {"deepest_floor", "feature_limit", "kept_log_odds", "norm_prior", "peak_reach", "scales"}
 """Keys that cards of earlier versions lack."""
 MOST_REACH = 8
 """Of ``peak_reach``, cells; the smallest glomerulus is hardly wider."""
+MOST_SCALES, MOST_SCALE = 4, 2.0
+"""Of ``scales``: each look is turned another way, and a tile four times as large is as much as memory may hold."""
 TOLD = {"name", "licence", "training_data", "split", "created_by", "measured", "not_validated"}
 """Keys that say something of the weights and change no result."""
 FORMAT = 1
@@ -111,6 +113,8 @@ class ModelCard:
     norm_prior: float | None = None
     """Detector: how many windows of a slide's tissue the means of the training count for in its first layers; None:
     they stand alone."""
+    scales: tuple[float, ...] | None = None
+    """Detector: it looks at each tile times each of these, and the mean counts; None: once, as it is."""
     merge_iou: float | None = None
     """Detector: circles of a higher circle IoU are one."""
     score_combination: str | None = None
@@ -142,6 +146,8 @@ class ModelCard:
         self._check_scale()
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise WeightsError(f"card {self.name}: threshold is {self.threshold}; it must be from 0 to 1")
+        if self.floor is not None and not 0 <= self.floor <= 1:
+            raise WeightsError(f"card {self.name}: floor is {self.floor}; it must be from 0 to 1")
         if self.deepest_floor is not None and not 0 <= self.deepest_floor <= (self.floor or 0):
             raise WeightsError(
                 f"card {self.name}: deepest_floor is {self.deepest_floor}; it must be from 0 to floor, {self.floor}"
@@ -154,6 +160,14 @@ class ModelCard:
             )
         if self.norm_prior is not None and not self.norm_prior >= 0:
             raise WeightsError(f"card {self.name}: norm_prior is {self.norm_prior}; it must not be under 0")
+        if self.scales is not None and not (
+            1 <= len(self.scales) <= MOST_SCALES
+            and all(1 / MOST_SCALE <= s <= MOST_SCALE for s in self.scales)
+        ):
+            raise WeightsError(
+                f"card {self.name}: scales are {list(self.scales)}; give 1 to {MOST_SCALES}, each from "
+                f"{1 / MOST_SCALE} to {MOST_SCALE:g}"
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise WeightsError(f"card {self.name}: temperature is {self.temperature}; it must be over 0")
 
@@ -259,7 +273,7 @@ def _value(kind: type, name: str, value: object, where: str, parent: str) -> Any
         return tuple(_build(Measured, item, where, "measured.") for item in value)
     if name in _WORDS and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    if name in ("mean", "std") and isinstance(value, list) and all(_is_number(v) for v in value):
+    if name in ("mean", "std", "scales") and isinstance(value, list) and all(_is_number(v) for v in value):
         return tuple(float(v) for v in value)
     if name == "options" and isinstance(value, dict):
         return value
@@ -269,7 +283,7 @@ def _value(kind: type, name: str, value: object, where: str, parent: str) -> Any
         return value
     if name in _WHOLE and isinstance(value, int) and not isinstance(value, bool):
         return value
-    known = (*_TEXT, *_WORDS, *_WHOLE, "mean", "std", "options", "subtype_validated", "measured")
+    known = (*_TEXT, *_WORDS, *_WHOLE, "mean", "std", "scales", "options", "subtype_validated", "measured")
     if name not in known and _is_number(value):
         return float(value)  # type: ignore[arg-type]
     raise WeightsError(f"{where}: {parent}{name} has an unexpected value {value!r}")

@@ -1,6 +1,7 @@
 """gloinone inspect: what a slide is, from its overview alone."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,23 @@ from gloinone.cores import available_cores
 from gloinone.labels import NORMAL
 from gloinone.weights.card import Architecture, ModelCard, card_to_json
 from gloinone.weights.store import CARD
+
+A_CARD = ModelCard(
+    "detector",
+    "detector",
+    Architecture("circlenet-resnet"),
+    512,
+    (0, 0, 0),
+    (1, 1, 1),
+    (NORMAL,),
+    "CC0-1.0",
+    ("none",),
+    "none",
+    "a test",
+    mpp=1.0,
+    margin_um=100.0,
+    sha256="ab" * 32,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +76,20 @@ def test_it_says_format_size_levels_resolution_tissue_tiles_and_time(tmp_path: P
     assert re.match(r"[1-9]\d* at 2 um/px; .* times the tissue's area, \d+% of", lines["tiles"])
     assert lines["detector"].startswith("none found")
     assert lines["time"].startswith("about ")
+
+
+def test_a_detector_that_looks_more_often_takes_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gloinone.cli.inspect.CPU_SECONDS_PER_MEGAPIXEL", 600.0)
+    monkeypatch.setattr("gloinone.cli.inspect.available_cores", lambda: 1)
+    slide, card = write_slide(tmp_path / "a.tif"), tmp_path / "models" / "detector" / CARD
+    card.parent.mkdir(parents=True)
+    minutes = []
+    for scales in (None, (1.0, 0.5)):
+        card.write_text(card_to_json(replace(A_CARD, scales=scales)))
+        minutes.append(int(lines_of(inspect(slide))["time"].split()[1]))
+    assert minutes[1] == pytest.approx(1.25 * minutes[0], abs=1)
 
 
 def test_a_slide_without_tissue_has_no_tiles(tmp_path: Path) -> None:
@@ -117,25 +149,9 @@ def test_without_resolution_it_says_the_rest(rows: str, tmp_path: Path) -> None:
 
 
 def test_the_detectors_card_decides_what_is_read(tmp_path: Path) -> None:
-    card = ModelCard(
-        "detector",
-        "detector",
-        Architecture("circlenet-resnet"),
-        512,
-        (0, 0, 0),
-        (1, 1, 1),
-        (NORMAL,),
-        "CC0-1.0",
-        ("none",),
-        "none",
-        "a test",
-        mpp=1.0,
-        margin_um=100.0,
-        sha256="ab" * 32,
-    )
     folder = tmp_path / "models" / "detector"
     folder.mkdir(parents=True)
-    (folder / CARD).write_text(card_to_json(card))
+    (folder / CARD).write_text(card_to_json(A_CARD))
     lines = lines_of(inspect(write_slide(tmp_path / "a.tif")))
     assert lines["detector"] == "detector@" + "ab" * 6
     assert " at 1 um/px" in lines["tiles"]

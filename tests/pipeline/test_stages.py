@@ -69,6 +69,7 @@ def test_one_detector_is_recorded_as_ever(models: Path) -> None:
     [
         ({"kept_log_odds": None}, True),
         ({"norm_prior": None}, True),
+        ({"scales": (1.0, 0.8)}, True),
         ({"floor": 0.06}, True),
         ({"not_validated": ("Nothing.",)}, False),
         ({"licence": "none"}, False),

@@ -41,7 +41,7 @@ def a_card(**changes: object) -> ModelCard:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    card = a_card()
+    card = a_card(scales=(1.0, 0.8))
     path = tmp_path / "card.json"
     path.write_text(card_to_json(card), "utf-8")
     assert read_card(path) == card
@@ -73,6 +73,12 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"norm_prior": -1}, "norm_prior is -1.0; it must not be under 0"),
         ({"norm_prior": float("inf")}, "norm_prior"),
         ({"norm_prior": "16"}, "norm_prior"),
+        ({"scales": []}, r"scales are \[\]; give 1 to 4, each from 0.5 to 2"),
+        ({"scales": [1, 1, 1, 1, 1]}, "give 1 to 4"),
+        ({"scales": [1, 0.4]}, r"scales are \[1.0, 0.4\]"),
+        ({"scales": [2.1]}, r"scales are \[2.1\]"),
+        ({"scales": 1.0}, "scales has an unexpected value 1.0"),
+        ({"floor": 5}, "floor is 5.0; it must be from 0 to 1"),
         ({"floor": 0.1, "deepest_floor": 0.2}, "deepest_floor is 0.2; it must be from 0 to floor, 0.1"),
         ({"deepest_floor": -0.1}, "deepest_floor is -0.1"),
         ({"mpp": 0}, "mpp is 0"),
