@@ -1,18 +1,20 @@
 """Which score rule, which cut and which threshold: a table over all of them, on slides kept for choosing.
 
     gloinone run validation/ out/ --min-score 0 --no-masks --no-crops
-    python -m benchmarks.choose_rule out/ truth/
+    python -m benchmarks.choose_rule out/ truth/ --unlabelled docs/weights/unlabelled.csv
 
 Run it on validation slides only: what is chosen in view of a slide is no longer measured on it. Per rule and cut:
 threshold and kept_log_odds for the card, and with them AP50, AP .50:.90, recall, precision and F1. F1 is nearly flat
 around its best, so the threshold is the median of the best ones on 200 draws of as many slides, with replacement,
-unless --threshold names another one.
+unless --threshold names another one. Glomeruli that nobody outlined count as false, which makes it too high;
+--unlabelled lists those that are to be ignored.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from gloinone.annotations.columns import CIRCLES
 from gloinone.annotations.csv_text import Value, read_table
 from gloinone.annotations.tables import PROBABILITY_COLUMNS
 from gloinone.annotations.truth import find_truth, read_truth
+from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.labels import SCORE_COMBINATIONS, combined_score, p_nonglomerular
 from gloinone.levelling import mean_log_odds, raised, shift_of
 from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
@@ -39,21 +42,21 @@ class Ranked:
     det_scores: NDArray[np.float64]
     """(N,) of the same circles."""
 
-    def kept(self, threshold: float) -> list[float]:
-        """`det_score` of those that reach it."""
-        reach = self.image.predicted[:, 3] >= threshold
+    def kept(self, threshold: float, shift: float = 0.0) -> list[float]:
+        """`det_score` of those that reach it, their scores raised by so much."""
+        reach = [raised(float(score), shift) >= threshold for score in self.image.predicted[:, 3]]
         return [float(score) for score in self.det_scores[reach]]
 
     def levelled(self, threshold: float, usual: float) -> CircleImage:
         """With the scores that a run would give the circles."""
-        shift = shift_of(self.kept(threshold), usual)
+        shift = shift_of(partial(self.kept, threshold), usual)
         circles = self.image.predicted.copy()
         circles[:, 3] = [raised(float(score), shift) for score in circles[:, 3]]
         return replace(self.image, predicted=circles)
 
 
-def ranked(rows: Sequence[Mapping[str, Value]], truth: Path, combination: str, cut: float) -> Ranked:
-    """What a rule makes of a slide's circles."""
+def ranked(rows: Sequence[Mapping[str, Value]], truth: CircleImage, combination: str, cut: float) -> Ranked:
+    """What a rule makes of a slide's circles; ``truth``: with any circles."""
     circles, det_scores = [], []
     for row in rows:
         p = [float(str(row[c])) for c in PROBABILITY_COLUMNS]
@@ -61,9 +64,15 @@ def ranked(rows: Sequence[Mapping[str, Value]], truth: Path, combination: str, c
             det_scores.append(float(str(row["det_score"])))
             score = combined_score(det_scores[-1], p, combination)
             circles.append([*(float(str(row[c])) for c in ("x", "y", "radius")), score])
-    known = read_truth(truth)
-    image = CircleImage(np.array(circles).reshape(-1, 4), known.circles(), known.ignored_circles())
-    return Ranked(image, np.array(det_scores))
+    return Ranked(replace(truth, predicted=np.array(circles).reshape(-1, 4)), np.array(det_scores))
+
+
+def truth_of(slide: str, folder: Path, unlabelled: Mapping[str, NDArray[np.float64]]) -> CircleImage:
+    """Nothing found, what is to be found, and what is ignored: ``unlabelled`` (name -> (N, 3) circles) too."""
+    known = read_truth(find_truth(slide, folder))
+    more = unlabelled.get(slide, unlabelled.get(PurePosixPath(slide).name, np.zeros((0, 3))))
+    ignored = np.concatenate([known.ignored_circles(), more])
+    return CircleImage(np.zeros((0, 4)), known.circles(), ignored)
 
 
 def steady_threshold(images: Sequence[CircleImage]) -> float:
@@ -81,12 +90,16 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="OUT of a run")
     parser.add_argument("truth", type=Path, help="folder of truth files named as the slides")
     parser.add_argument("--threshold", type=float, help="use this one, choose rule and cut alone")
+    parser.add_argument(
+        "--unlabelled", type=Path, help="CSV slide,x,y,radius of glomeruli without an outline"
+    )
     given = parser.parse_args()
+    unlabelled = read_unlabelled(given.unlabelled) if given.unlabelled else {}
     tables = {
         path.parent.relative_to(given.out / "slides").as_posix(): read_table(path, CIRCLES)
         for path in sorted((given.out / "slides").rglob("circles.csv"))
     }
-    truths = {name: find_truth(name, given.truth) for name in tables}
+    truths = {name: truth_of(name, given.truth, unlabelled) for name in tables}
     print(f"{len(tables)} slides")
     print(
         f"{'rule':10} {'cut':>4} {'threshold':>9} {'kept_log_odds':>13} {'AP50':>6} {'AP':>6} {'recall':>6} "

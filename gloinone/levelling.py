@@ -6,7 +6,7 @@ scores (`det_score`) say of the circles that are kept all the same; what another
 matter. Measured: docs/evaluation.md, One threshold for all slides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ PRIOR_CIRCLES = 5
 """As many circles of the usual scores a slide is thought to have beside its own: a few may be low by chance."""
 MOST = 1.0
 """Log-odds: no slide is raised by more, however unsure of it a detector is."""
+TIMES = 2
+"""A slide is asked; a third time adds next to nothing (docs/evaluation.md, One threshold for all slides)."""
 _LEAST = 1e-6
 
 
@@ -39,20 +41,25 @@ def mean_log_odds(kept: Sequence[float]) -> float | None:
     return float(log_odds(kept).mean()) if len(kept) else None
 
 
-def shift_of(kept: Sequence[float], usual: float) -> float:
+def shift_of(kept_at: Callable[[float], Sequence[float]], usual: float) -> float:
     """By how much a slide's scores are to be raised, log-odds, 0 to ``MOST``.
 
-    ``kept``: the `det_score` of its circles that would be kept as they are; ``usual``: of a `Level`.
+    ``kept_at``: `det_score` of the circles that are kept when scores are raised by so much; ``usual``: of a `Level`.
+    First by what is kept as scores are, then by what is kept when they are raised: that is the slide's too, and mostly
+    lower. What was lacking stays so where it is not.
 
-    >>> round(shift_of([0.3] * 15, 0.0), 3)  # 15 of 20 parts of 0.847
+    >>> round(shift_of(lambda shift: [0.3] * 15, 0.0), 3)  # 15 of 20 parts of 0.847
     0.635
-    >>> shift_of([], 0.0), shift_of([0.9], 0.0)
+    >>> shift_of(lambda shift: [], 0.0), shift_of(lambda shift: [0.9], 0.0)
     (0.0, 0.0)
     """
-    own = mean_log_odds(kept)
-    return (
-        0.0 if own is None else min(MOST, max(0.0, len(kept) / (len(kept) + PRIOR_CIRCLES) * (usual - own)))
-    )
+    shift = 0.0
+    for _ in range(TIMES):
+        kept = kept_at(shift)
+        own = mean_log_odds(kept)
+        if own is not None:
+            shift = min(MOST, max(shift, len(kept) / (len(kept) + PRIOR_CIRCLES) * (usual - own)))
+    return shift
 
 
 def raised(score: float, shift: float) -> float:

@@ -1,11 +1,14 @@
 """The threshold for the card is one that slides agree on, and the same each time."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.choose_rule import Ranked, steady_threshold
+from benchmarks.choose_rule import Ranked, ranked, steady_threshold, truth_of
 from gloinone.levelling import log_odds, raised
-from gloinone.metrics import CircleImage, best_f1
+from gloinone.metrics import CircleImage, at_threshold, best_f1
 
 NOTHING = np.empty((0, 3))
 
@@ -40,3 +43,20 @@ def test_a_slide_is_scored_as_a_run_would_score_it() -> None:
     unchanged = Ranked(high, high.predicted[:, 3]).levelled(0.25, 0.5)
     assert np.array_equal(unchanged.predicted, high.predicted)
     assert low.predicted[0, 3] == 0.3
+
+
+def test_what_nobody_outlined_is_ignored_where_it_is_listed(tmp_path: Path) -> None:
+    row = {f"p_{name}": 0.0 for name in ("obsolescent", "solidified", "disappearing", "nonglomerular")}
+    row |= {"p_normal": 1.0, "x": 300.0, "y": 300.0, "radius": 40.0, "det_score": 0.8}
+    ring = [[100.0, 60.0], [140.0, 100.0], [100.0, 140.0], [60.0, 100.0], [100.0, 60.0]]
+    one = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+    one["properties"] = {"classification": {"name": "glomerulus"}}
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [one]}))
+    listed = {"a.tif": np.array([[300.0, 300.0, 42.0]]), "b.tif": np.array([[100.0, 100.0, 40.0]])}
+    precisions = [
+        at_threshold([ranked([row], truth_of(name, tmp_path, known), "product", 0.98).image], 0.5).precision
+        for name, known in (("a.tif", {}), ("a.tif", listed), ("folder/a.tif", listed))
+    ]
+    assert precisions[0] == 0.0
+    assert np.isnan(precisions[1:]).all()
+    assert len(truth_of("a.tif", tmp_path, listed).truth) == 1

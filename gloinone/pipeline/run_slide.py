@@ -248,10 +248,13 @@ def _candidate(
 
 def _shift_of(classified: Sequence[_Classified], level: Level) -> float:
     """By how much the slide's scores are to be raised."""
-    kept = (
-        c.candidate for c in classified if is_kept(c.candidate, level.threshold, keep_nonglomerular=False)
-    )
-    return shift_of([candidate.detection.score for candidate in kept], level.kept_log_odds)
+
+    def kept_at(shift: float) -> list[float]:
+        candidates = [c.raised(shift).candidate for c in classified]
+        kept = (c for c in candidates if is_kept(c, level.threshold, keep_nonglomerular=False))
+        return [candidate.detection.score for candidate in kept]
+
+    return shift_of(kept_at, level.kept_log_odds)
 
 
 def _measure(

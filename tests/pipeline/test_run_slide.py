@@ -131,6 +131,25 @@ def test_scores_of_a_slide_are_raised_where_they_lie_lower_than_usual(truth: Tru
     assert (usual.candidates, usual.doubts.score_shift) == (as_they_are.candidates, 0.0)
 
 
+def test_what_raised_scores_keep_is_asked_too(truth: Truth):
+    stages = _stages(truth)
+    candidates = _analyse(truth, stages).candidates
+
+    def kept_at(shift: float) -> list[float]:
+        some = (c for c in candidates if c.label != NONGLOMERULAR and raised(c.score, shift) >= 0.865)
+        return [c.detection.score for c in some]
+
+    few = kept_at(0.0)
+    usual = float(log_odds(few).mean()) + 1.2
+    first = len(few) / (len(few) + 5) * 1.2
+    more = kept_at(first)
+    assert len(more) > len(few)
+    second = len(more) / (len(more) + 5) * (usual - float(log_odds(more).mean()))
+    assert first < second < 1
+    result = _analyse(truth, replace(stages, level=Level(0.865, usual)))
+    assert result.doubts.score_shift == pytest.approx(second)
+
+
 def test_circles_that_are_no_glomeruli_do_not_say_how_sure_the_detector_is(truth: Truth):
     stages = replace(_stages(truth), level=Level(0.3, 9.0))
     nothing = [[0.01, 0.01, 0.01, 0.01, 0.96]]
