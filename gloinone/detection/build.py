@@ -18,6 +18,8 @@ from gloinone.weights.starting import filled
 
 RESNET = "circlenet-resnet"
 """On the card of a network of ours; its options are ``backbone`` and ``width``."""
+SHORT = "-c4"
+"""After the name of a ResNet: without its last stage, which has five of eight weights."""
 PUBLIC: dict[str, Callable[[Normalise, int], CircleNetwork]] = {
     "dla34-dcn": DeformableDla,
     "dla34": PlainDla,
@@ -27,7 +29,7 @@ PUBLIC: dict[str, Callable[[Normalise, int], CircleNetwork]] = {
 """Networks of the CircleNet program; the option ``head_width`` is their second argument."""
 HEAD_WIDTHS = {"dla34-dcn": 256, "dla34": 256, "resnet18-dcn": 64, "hourglass": 256}
 """As published."""
-ARCHITECTURES = (*RESNET_CHANNELS, *PUBLIC)
+ARCHITECTURES = (*RESNET_CHANNELS, *(name + SHORT for name in RESNET_CHANNELS), *PUBLIC)
 """What a training can be asked for."""
 IMAGENET_MEAN = (122.782, 117.001, 104.298)
 """Of the CC0 ResNet-34 that detectors start from, RGB 0..255."""
@@ -38,7 +40,7 @@ def architecture(arch: str) -> Architecture:
     """What a card says of a network that is trained here; one of ``ARCHITECTURES``."""
     if arch in PUBLIC:
         return public_architecture(arch, HEAD_WIDTHS[arch])
-    if arch in RESNET_CHANNELS:
+    if arch in ARCHITECTURES:
         return Architecture(RESNET, {"backbone": arch, "width": 64})
     raise UsageError(f"--arch {arch}: unknown; known: {', '.join(ARCHITECTURES)}")
 
@@ -59,11 +61,15 @@ def build_network(card: ModelCard) -> CircleNetwork:
     try:
         if name in PUBLIC:
             return PUBLIC[name](normalise, int(options["head_width"]))
-        return CircleNet(normalise, ResNetFeatures(str(options["backbone"])), int(options["width"]))
+        return CircleNet(normalise, _backbone(str(options["backbone"])), int(options["width"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last: sizes that no tensor has
         raise WeightsError(
             f"card {card.name}: {name} cannot be built with {dict(options)} ({error!r})"
         ) from error
+
+
+def _backbone(name: str) -> ResNetFeatures:
+    return ResNetFeatures(name.removesuffix(SHORT), stages=3 if name.endswith(SHORT) else 4)
 
 
 def detect_config(card: ModelCard) -> DetectConfig:
@@ -91,8 +97,9 @@ def detect_config(card: ModelCard) -> DetectConfig:
         card.margin_um,
         card.floor,
         card.merge_iou,
-        card.threshold,
-        card.deepest_floor,
+        threshold=card.threshold,
+        kept_log_odds=card.kept_log_odds,
+        deepest_floor=card.deepest_floor,
         max_per_tile=card.max_per_tile,
         peak_reach=card.peak_reach or 0,
         norm_prior=card.norm_prior,

@@ -19,6 +19,7 @@ from gloinone.detection.looks import ONCE, mean_maps
 from gloinone.detection.views import AS_IT_IS, View
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
+from gloinone.levelling import log_odds, shift_of
 from gloinone.records import Overview, Pixels, Window
 from gloinone.slide.light import lit
 from gloinone.slide.sampling import Slide
@@ -33,7 +34,7 @@ CORE_SLACK_PX = 8
 """Tile px around a core in which centres are taken too: two tiles place one glomerulus a little apart, and on
 the border of their cores each could leave it to the other. What both take is merged."""
 CIRCLES_PER_SURE = 3
-"""Down to under the floor, for each circle that reaches the threshold."""
+"""Down to under the floor, for each sure one."""
 GPU_BATCH = 4
 """Tiles of the card's edge."""
 
@@ -51,6 +52,8 @@ class DetectConfig:
     max_iou: float
     threshold: float = 1.0
     """The score from which a circle is sure; it matters beside a ``deepest_floor`` alone."""
+    kept_log_odds: float | None = None
+    """Of `levelling.Level`: circles that it would raise to the threshold are sure, too; None: none is raised."""
     deepest_floor: float | None = None
     """At most the floor; None: the floor."""
     max_per_tile: int = TOP_K
@@ -112,13 +115,24 @@ class SlideTiles:
 def down_to_floor(circles: Scored, config: DetectConfig) -> Scored:
     """Of a slide's circles, best first, those that are worth a second look.
 
-    All at or over the floor; and as long as there are not `CIRCLES_PER_SURE` for each that reaches the threshold, also
-    lower ones, down to ``deepest_floor``: a detector that is unsure of a slide gives some of its glomeruli scores under
-    the floor, and little else lies over it (docs/evaluation.md, How far down circles go).
+    All at or over the floor; and as long as there are not `CIRCLES_PER_SURE` for each that is sure, also lower ones,
+    down to ``deepest_floor``: a detector that is unsure of a slide gives some of its glomeruli scores under the floor,
+    and little else lies over it (docs/evaluation.md, How far down circles go).
     """
     scores = circles[:, 3]
-    most = CIRCLES_PER_SURE * int((scores >= config.threshold).sum())
+    most = CIRCLES_PER_SURE * _count_sure(scores, config)
     return circles[(scores >= config.floor) | ((np.arange(len(scores)) < most) & (scores >= config.lowest))]
+
+
+def _count_sure(scores: NDArray[np.float64], config: DetectConfig) -> int:
+    """Circles that reach the threshold when scores are raised as on a slide of which the detector is unsure."""
+    odds, needed = log_odds(scores), log_odds(config.threshold)
+
+    def sure_at(shift: float) -> list[float]:
+        return [float(score) for score in scores[odds + shift >= needed]]
+
+    usual = config.kept_log_odds
+    return len(sure_at(0.0 if usual is None else shift_of(sure_at, usual)))
 
 
 class Detector:
