@@ -38,8 +38,9 @@ FROM_BACKBONE = (2400, 6e-4)
 @with_options([*slide_options("detector"), folds_option])
 @click.option(
     "--arch",
-    help="resnet18, resnet34, resnet50, dla34, dla34-dcn, resnet18-dcn or hourglass; default: as --init, else "
-    "resnet34. Without --init, another network than the shipped one starts from random weights.",
+    help="resnet18, resnet34, resnet50 (with -c4: without the last stage), dla34, dla34-dcn, resnet18-dcn or "
+    "hourglass; default: as --init, else resnet34. Without --init, another network than the shipped one starts from "
+    "random weights.",
 )
 @click.option(
     "--network-mpp",

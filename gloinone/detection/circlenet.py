@@ -75,7 +75,7 @@ def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
 
 
 class TopDown(nn.Module):
-    """Features of strides 4 to 32 joined at stride 4 by a top-down path (Lin et al. 2017, section 3)."""
+    """Features of strides 4, 8 and so on joined at stride 4 by a top-down path (Lin et al. 2017, section 3)."""
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class CircleNet(CircleNetwork):
     def first(self) -> nn.Sequential:
         """Up to stride 4: the ResNet's stem and first stage."""
         b = self.backbone
-        return nn.Sequential(self.normalise, b.conv1, b.bn1, b.relu, b.maxpool, b.layer1)
+        return nn.Sequential(self.normalise, b.conv1, b.bn1, b.relu, b.maxpool, b.stages[0])
 
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""

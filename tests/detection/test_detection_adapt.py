@@ -107,7 +107,10 @@ def test_a_card_cannot_ask_it_of_a_network_without_first_layers(tmp_path: Path) 
     build_detector(card, state, torch.device("cpu"))
     with pytest.raises(WeightsError, match="norm_prior is 4, but resnet18-dcn cannot be adapted to slides"):
         build_detector(replace(card, norm_prior=4.0), state, torch.device("cpu"))
-    assert start_card(replace(config, arch="resnet18"), [disc_case()], []).norm_prior == 4.0
+    for ours in ("resnet18", "resnet18-c4"):
+        card = start_card(replace(config, arch=ours), [disc_case()], [])
+        assert card.norm_prior == 4.0
+        build_detector(card, build_network(card).state_dict(), torch.device("cpu"))
 
 
 def test_windows_that_show_the_same_tissue_count_once() -> None:

@@ -192,9 +192,11 @@ def test_a_centre_on_the_border_of_two_cores_belongs_to_one():
     assert in_core(circle, (100, 0, 200, 100))[0]
 
 
-def test_network_shapes_and_prior():
+@pytest.mark.parametrize("stages", [3, 4])
+def test_network_shapes_and_prior(stages: int):
     torch.manual_seed(0)
-    network = CircleNet(Normalise((120, 110, 100), (60, 60, 60)), ResNetFeatures("resnet18"), 16).eval()
+    backbone = ResNetFeatures("resnet18", stages=stages)
+    network = CircleNet(Normalise((120, 110, 100), (60, 60, 60)), backbone, 16).eval()
     with torch.inference_mode():
         maps = network(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
     assert maps.heat.shape == (2, 1, 16, 24)

@@ -182,6 +182,14 @@ def test_starting_weights_must_be_of_the_backbone(tmp_path: Path):
     save_file(state | {"fc.weight": torch.zeros(10, 512)}, good)
     fill_backbone(backbone, good)
     assert torch.all(backbone.conv1.weight == 0.5)
+    shorter = ResNetFeatures("resnet18", stages=3)
+    fill_backbone(shorter, good)
+    assert torch.all(shorter.conv1.weight == 0.5)
+    assert [tuple(f.shape[1:]) for f in shorter(torch.zeros(1, 3, 64, 64))] == [
+        (64, 16, 16),
+        (128, 8, 8),
+        (256, 4, 4),
+    ]
     bad = tmp_path / "bad.safetensors"
     save_file({k: v for k, v in state.items() if k != "conv1.weight"}, bad)
     with pytest.raises(WeightsError, match=r"1 missing \(conv1.weight\)"):
