@@ -19,7 +19,7 @@ from gloinone.weights.starting import filled
 RESNET = "circlenet-resnet"
 """On the card of a network of ours; its options are ``backbone`` and ``width``."""
 SHORT = "-c4"
-"""After the name of a ResNet: without its last stage, which has five of eight weights."""
+"""After the name of a ResNet: without its last stage."""
 PUBLIC: dict[str, Callable[[Normalise, int], CircleNetwork]] = {
     "dla34-dcn": DeformableDla,
     "dla34": PlainDla,

@@ -77,7 +77,7 @@ class ResNetFeatures(nn.Module):
     """A ResNet without its classifier (He et al. 2016); parameter names are torchvision's.
 
     Not torchvision's own, which takes a run 1.4 s to import. ``dilated``: the last stage keeps the stride of the one
-    before. ``stages``: the first so many of its four; three quarters of a ResNet-34's weights are in the last.
+    before. ``stages``: the first so many of its four; three fifths of a ResNet-34's weights are in the last.
     """
 
     def __init__(self, name: str = "resnet34", dilated: bool = False, stages: int = 4) -> None:
