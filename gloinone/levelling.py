@@ -49,7 +49,7 @@ def shift_of(kept_at: Callable[[float], Sequence[float]], usual: float) -> float
 
     ``kept_at``: `det_score` of the circles that are kept when scores are raised by so much; ``usual``: of a `Level`.
     First by what is kept as scores are, then by what is kept when they are raised: that is the slide's too, and mostly
-    lower. What was lacking stays so where it is not.
+    lower. What was lacking stays so where it is not; ``UNSEEN`` times that is the answer.
 
     >>> round(shift_of(lambda shift: [0.4] * 15, 0.0), 3)  # twice 15 of 20 parts of 0.405
     0.608
