@@ -1,12 +1,14 @@
 """A hospital that neither detector nor classifier ever saw: both trained on all other sources, run and scored on it.
 
-    python -m benchmarks.left_out hubmap DATA --out OUT
+    python -m benchmarks.left_out hubmap DATA --init resnet34.safetensors --out OUT
 
-DATA is the folder that docs/weights.md calls $D; the sources are hubmap, biopsies-he, h1, h2, fields, aidpath-tiles and
-two drawn slides, and the first four or fields can be left out. The detector starts from ImageNet weights; the
-classifier, too, and its non-glomeruli are that detector's false circles on the slides it was trained on. Nothing that
-ships has a say in either but the choice of slides. Each command is printed before it is run; a second call goes on
-where the first was stopped. The scores lie in OUT/scores.
+DATA is the folder that docs/weights.md calls $D. Its sources are hubmap, biopsies-he, h1, h2, fields (one of these is
+left out) and aidpath-tiles; two drawn slides are added. The detector starts from ImageNet weights, and so does the
+classifier, whose non-glomeruli are that detector's false circles on the slides it was trained on. Each command is
+printed before it is run; a second call goes on where the first was stopped. The scores lie in OUT/scores.
+
+docs/weights/unlabelled.csv, found with detectors that saw all hospitals, says which glomeruli of the training slides
+nobody outlined; of the hospital left out it gives every score a second time, with its circles ignored.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import csv
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +28,17 @@ VALIDATION = WEIGHTS / "validation.txt"
 CROPS_VALIDATION = ("SAS_21883_001", "SAS_21937_001", "SESCAM_6_0", "SESCAM_9_0", "VUHSK_1352", "VUHSK_1432")
 """Slides of aidpath-crops to choose the classifier by."""
 PICTURES = (".tif", ".jpg", ".png")
-DRAWN, TILES = "drawn", "aidpath-tiles"
-TILES_MPP = "0.5"
+TILES, TILES_MPP = "aidpath-tiles", "0.5"
+DRAWN, DRAWN_LEARNED = "drawn", ("drawn-01", "drawn-02")
 SILVER = "03"
-"""Of stain-references: the first letters of the one that a detector without fields must not have seen."""
-DRAWN_LEARNED = ("drawn-01", "drawn-02")
+"""Of stain-references: how the one begins that nothing must have seen where fields are left out."""
 
 
 @dataclass(frozen=True)
 class Source:
     """Slides of one hospital, within DATA."""
 
-    folder: str
+    slides: str
     truth: str
     prefix: str = ""
     """Of the names of its slides."""
@@ -60,92 +61,105 @@ class Folder:
 
     slides: Path
     truth: Path
-    table: Path | None
-    """For --mpp-csv."""
-
-    def options(self) -> list[str]:
-        """For a training."""
-        table = str(self.table or "-")
-        return ["--slides", str(self.slides), "--truth", str(self.truth), "--mpp-csv", table]
+    table: Path | None = None
+    """For --mpp-csv; None: the slides say it themselves."""
 
 
-def lay_out(name: str, data: Path, out: Path) -> Folder:
-    """Links to a source's slides, with its truth and the table of its resolutions."""
-    source, slides = SOURCES[name], out / name
-    slides.mkdir(parents=True, exist_ok=True)
-    found = sorted(path for path in (data / source.folder).iterdir() if path.name.startswith(source.prefix))
-    pictures = [path for path in found if path.suffix in PICTURES]
-    for path in pictures:
-        if not (slides / path.name).is_symlink():
-            (slides / path.name).symlink_to(path.resolve())
-    rows = list(resolutions(data / source.folder / "slides.csv", {path.name for path in pictures}))
-    if name == TILES:
-        rows = [(path.name, TILES_MPP, path.stem) for path in pictures]
-    if rows:
-        write_table(out / f"{name}.csv", rows)
-    return Folder(slides, data / source.truth, out / f"{name}.csv" if rows else None)
+@dataclass(frozen=True)
+class Step:
+    """A command of the chain."""
+
+    command: tuple[str, ...]
+    done: Path | None = None
+    """There when it need not be called again; None: it resumes by itself."""
+
+    def call(self) -> None:
+        """Print and run it. Raises CalledProcessError where it fails."""
+        if self.done is not None and self.done.exists():
+            return
+        print(shlex.join(self.command), flush=True)
+        name, *options = self.command
+        module = "gloinone.cli.main" if name == "gloinone" else name
+        subprocess.run([sys.executable, "-m", module, *options], check=True)
 
 
-def resolutions(path: Path, names: set[str]) -> Iterable[tuple[str, str, str]]:
-    """Slide, mpp and patient of those slides; nothing where the slides say it themselves."""
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["slide"] in names:
-                    yield row["slide"], row["mpp"], row["patient"]
+@dataclass(frozen=True)
+class Plan:
+    """What is trained how, and where it is written."""
+
+    out: Path
+    init: Path
+    steps: int
+    classifier_steps: int
+    seed: int
+    crops: Path
+    """aidpath-crops."""
+    stains: Path
+    validation: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[Path, Path]:
+        """Detector and classifier."""
+        return self.out / "detector", self.out / "classifier"
 
 
-def write_table(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
-    """As --mpp-csv takes it."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("slide", "mpp", "patient"))
-        writer.writerows(rows)
-
-
-def validation_of(names: Iterable[str], left_out: Iterable[str]) -> list[str]:
-    """Slides and patients to choose by; ``left_out``: file names of the hospital's slides.
-
-    >>> validation_of(["biopsy-008", "h1-s4", "p20"], ["h1-s3-r1.jpg", "h1-s4-r1.jpg"])
-    ['biopsy-008', 'p20']
-    """
-    slides = tuple(left_out)
-    return [name for name in sorted(names) if not any(slide.startswith(name) for slide in slides)]
-
-
-def stains_without(left_out: str, data: Path, out: Path) -> Path:
-    """Pictures of stains; none of silver where fields, which are silver and trichrome, are left out."""
-    stains = data / "stain-references"
-    if left_out != "fields":
-        return stains
-    folder = out / "stains"
+def link(paths: Iterable[Path], folder: Path) -> Path:
+    """The folder, with links to these files alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(stains.iterdir()):
-        if path.suffix in PICTURES and not path.name.startswith(SILVER):
-            link = folder / path.name
-            if not link.is_symlink():
-                link.symlink_to(path.resolve())
+    for path in paths:
+        if not (folder / path.name).is_symlink():
+            (folder / path.name).symlink_to(path.resolve())
     return folder
 
 
-def call(*command: str) -> None:
-    """Print and run it, and stop where it fails."""
-    print(shlex.join(command), flush=True)
-    program = "from gloinone.cli.main import main; main()"
-    start = ["-c", program] if command[0] == "gloinone" else ["-m", command[0]]
-    subprocess.run([sys.executable, *start, *command[1:]], check=True)
+def pictures(folder: Path, prefix: str = "") -> list[Path]:
+    """Of slides or stains, sorted."""
+    return sorted(p for p in folder.iterdir() if p.suffix in PICTURES and p.name.startswith(prefix))
+
+
+def lay_out(name: str, data: Path, out: Path) -> Folder:
+    """Links to a source's slides, and the table of their resolutions and patients."""
+    source = SOURCES[name]
+    slides = pictures(data / source.slides, source.prefix)
+    folder = link(slides, out / name)
+    if name == TILES:
+        rows = [(path.name, TILES_MPP, path.stem) for path in slides]
+    else:
+        rows = list(resolutions(data / source.slides / "slides.csv", {path.name for path in slides}))
+    if not rows:
+        return Folder(folder, data / source.truth)
+    table = out / f"{name}.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("slide", "mpp", "patient"), *rows])
+    return Folder(folder, data / source.truth, table)
+
+
+def resolutions(table: Path, slides: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Slide, mpp and patient of these slides; nothing where there is no table."""
+    if table.is_file():
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["slide"] in slides:
+                    yield row["slide"], row["mpp"], row["patient"]
 
 
 def draw(folder: Path) -> Folder:
-    """The drawn slides that a detector learns from."""
-    if not folder.is_dir():
-        everything = folder.with_name("drawn-all")
-        call("benchmarks.draw_training_slides", str(everything))
-        folder.mkdir()
-        for path in sorted(everything.iterdir()):
-            if path.name.split(".")[0] in DRAWN_LEARNED:
-                (folder / path.name).symlink_to(path.resolve())
-    return Folder(folder, folder, None)
+    """The drawn slides that are learned from."""
+    everything = folder.with_name("drawn-all")
+    Step(("benchmarks.draw_training_slides", str(everything)), done=folder).call()
+    if everything.is_dir():
+        link((p for p in everything.iterdir() if p.name.startswith(DRAWN_LEARNED)), folder)
+    return Folder(folder, folder)
+
+
+def validation_of(names: Iterable[str], left_out: Iterable[str]) -> tuple[str, ...]:
+    """Slides and patients to choose by; ``left_out``: file names of the hospital's slides.
+
+    >>> validation_of(["biopsy-008", "h1-s4", "p20"], ["h1-s3-r1.jpg", "h1-s4-r1.jpg"])
+    ('biopsy-008', 'p20')
+    """
+    slides = tuple(left_out)
+    return tuple(name for name in sorted(names) if not any(slide.startswith(name) for slide in slides))
 
 
 def repeated(option: str, values: Iterable[str]) -> list[str]:
@@ -153,49 +167,54 @@ def repeated(option: str, values: Iterable[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
-@dataclass(frozen=True)
-class Chain:
-    """The commands, each with its place in the folder."""
+def training(task: str, plan: Plan, learned: Mapping[str, Folder], steps: int, rate: str, *more: str) -> Step:
+    """Of a detector or classifier on these sources."""
+    folders = [
+        word
+        for folder in learned.values()
+        for word in (
+            *("--slides", str(folder.slides), "--truth", str(folder.truth)),
+            *("--mpp-csv", str(folder.table or "-")),
+        )
+    ]
+    model = plan.out / task
+    command = (
+        *("gloinone", "train", task, *folders, "--complete", "yes", "--unlabelled", str(UNLABELLED)),
+        *("--stains", str(plan.stains), *repeated("--val", plan.validation), "--init", str(plan.init)),
+        *("--rate", rate, "--steps", str(steps), "--validate-every", str(steps), "--seed", str(plan.seed)),
+        *("--out", str(model), *more),
+    )
+    return Step(command, done=model / "card.json")
 
-    given: argparse.Namespace
-    learned: dict[str, Folder]
-    shared: list[str]
-    """Options of both trainings."""
 
-    @property
-    def out(self) -> Path:
-        """Where everything is written."""
-        out: Path = self.given.out
-        return out
+def running(folder: Folder, out: Path, *more: str) -> Step:
+    """A run on a source."""
+    table = ["--mpp-csv", str(folder.table)] if folder.table else []
+    return Step(("gloinone", "run", str(folder.slides), str(out), *table, "--no-crops", "--no-masks", *more))
 
-    def training(self, task: str, names: Sequence[str], steps: int, rate: str, *more: str) -> Path:
-        """The trained model's folder; what is finished is not done again."""
-        model = self.out / task
-        if not (model / "card.json").is_file():
-            folders = [word for name in names for word in self.learned[name].options()]
-            fixed = [
-                "--init",
-                str(self.given.init),
-                "--rate",
-                rate,
-                "--steps",
-                str(steps),
-                "--validate-every",
-                str(steps),
-            ]
-            place = ["--seed", str(self.given.seed), "--out", str(model)]
-            call("gloinone", "train", task, *folders, *self.shared, *fixed, *place, *more)
-        return model
 
-    def run(self, folder: Folder, out: Path, *more: str) -> Path:
-        """A run's results; done slides are not done again."""
-        table = ["--mpp-csv", str(folder.table)] if folder.table else []
-        call("gloinone", "run", str(folder.slides), str(out), *table, "--no-crops", "--no-masks", *more)
-        return out
+def chain(plan: Plan, learned: Mapping[str, Folder], scored: Folder) -> Iterator[Step]:
+    """Train both, run and score them; ``learned``: the drawn slides too."""
+    detector, classifier = plan.models
+    yield training("detector", plan, learned, plan.steps, "6e-4", "--edge", "288")
+    found = {name: plan.out / "found" / name for name in learned if name != DRAWN}
+    for name, out in found.items():
+        yield running(learned[name], out, "--detector", str(detector))
+    crops = (
+        *("--crops", str(plan.crops / "images"), "--labels", str(plan.crops / "labels.csv")),
+        *("--masks", str(plan.crops / "masks"), *repeated("--val", CROPS_VALIDATION)),
+        *repeated("--false-circles", (str(found.get(name, "-")) for name in learned)),
+        *("--edge", "160", "--backbone", "resnet34"),
+    )
+    yield training("classifier", plan, learned, plan.classifier_steps, "3e-4", *crops)
+    results = plan.out / "results"
+    yield running(scored, results, "--detector", str(detector), "--classifier", str(classifier))
+    command = ("gloinone", "evaluate", "run", str(results), str(scored.truth))
+    yield Step((*command, "--unlabelled", str(UNLABELLED), "--out", str(plan.out / "scores")))
 
 
 def main() -> None:
-    """Train both without the hospital, run, score."""
+    """Lay the sources out and go through the chain."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -209,44 +228,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of both trainings; default: %(default)s")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    folders = {name: lay_out(name, given.data, given.out / "sources") for name in SOURCES}
-    scored = folders.pop(given.source)
-    real = list(folders)
-    folders[DRAWN] = draw(given.out / "sources" / DRAWN)
-    names = validation_of(read_names((str(VALIDATION),)), (path.name for path in scored.slides.iterdir()))
-    shared = [
-        *("--complete", "yes", "--unlabelled", str(UNLABELLED)),
-        *("--stains", str(stains_without(given.source, given.data, given.out))),
-        *repeated("--val", names),
-    ]
-    chain = Chain(given, folders, shared)
-    detector = chain.training("detector", list(folders), given.steps, "6e-4", "--edge", "288")
-    found = [
-        str(chain.run(folders[name], given.out / "found" / name, "--detector", str(detector)))
-        for name in real
-    ]
-    crops = given.data / "aidpath-crops"
-    classifier = chain.training(
-        *("classifier", list(folders), given.classifier_steps, "3e-4"),
-        *(
-            "--crops",
-            str(crops / "images"),
-            "--labels",
-            str(crops / "labels.csv"),
-            "--masks",
-            str(crops / "masks"),
-        ),
-        *repeated("--val", CROPS_VALIDATION),
-        *repeated("--false-circles", [*found, "-"]),
-        *("--backbone", "resnet34", "--edge", "160"),
+    sources = {name: lay_out(name, given.data, given.out / "sources") for name in SOURCES}
+    scored = sources.pop(given.source)
+    sources[DRAWN] = draw(given.out / "sources" / DRAWN)
+    stains = pictures(given.data / "stain-references")
+    if given.source == "fields":
+        stains = [path for path in stains if not path.name.startswith(SILVER)]
+    plan = Plan(
+        given.out,
+        given.init,
+        given.steps,
+        given.classifier_steps,
+        given.seed,
+        crops=given.data / "aidpath-crops",
+        stains=link(stains, given.out / "stains"),
+        validation=validation_of(read_names((str(VALIDATION),)), (p.name for p in scored.slides.iterdir())),
     )
-    results = chain.run(
-        scored, given.out / "results", "--detector", str(detector), "--classifier", str(classifier)
-    )
-    call(
-        *("gloinone", "evaluate", "run", str(results), str(scored.truth)),
-        *("--unlabelled", str(UNLABELLED), "--out", str(given.out / "scores")),
-    )
+    for step in chain(plan, sources, scored):
+        step.call()
 
 
 if __name__ == "__main__":
