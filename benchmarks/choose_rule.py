@@ -6,14 +6,16 @@
 Run it on validation slides only: what is chosen in view of a slide is no longer measured on it. Per rule and cut:
 threshold and kept_log_odds for the card, and with them AP50, AP .50:.90, recall, precision and F1. F1 is nearly flat
 around its best, so the threshold is the median of the best ones on 200 draws of as many slides, with replacement,
-unless --threshold names another one. Glomeruli that nobody outlined count as false, which makes it too high;
---unlabelled lists those that are to be ignored.
+unless --threshold names another one. With --classifier and --detector what the classifier's own rule gets goes on
+the detector's card: the threshold that a training leaves there is of the detector alone. Glomeruli that nobody outlined
+count as false, which makes it too high; --unlabelled lists those that are to be ignored.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -27,6 +29,9 @@ from gloinone.annotations.unlabelled import read_unlabelled
 from gloinone.labels import SCORE_COMBINATIONS, combined_score, p_nonglomerular
 from gloinone.levelling import mean_log_odds, raised, shift_of
 from gloinone.metrics import CircleImage, at_threshold, average_precision, best_f1, mean_average_precision
+from gloinone.pipeline.stages import decision_of
+from gloinone.weights.card import card_to_json, read_card
+from gloinone.weights.store import ModelPaths, write_whole
 
 CUTS = (0.5, 0.8, 0.9, 0.95, 0.98, 1.01)
 """Of p_nonglomerular; the last keeps everything."""
@@ -82,6 +87,34 @@ def steady_threshold(images: Sequence[CircleImage]) -> float:
     return float(np.median([best_f1([images[i] for i in draw])[0] for draw in draws]))
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A rule's threshold, and the scores that a run with it would have."""
+
+    threshold: float
+    kept_log_odds: float | None
+    images: tuple[CircleImage, ...]
+
+    def row(self, combination: str, cut: float) -> str:
+        """Of the table."""
+        usual = "" if self.kept_log_odds is None else f"{self.kept_log_odds:.3f}"
+        at = at_threshold(self.images, self.threshold)
+        f1 = 2 * at.recall * at.precision / max(at.recall + at.precision, 1e-9)
+        return (
+            f"{combination:10} {cut:4.2f} {self.threshold:9.3f} {usual:>13} {average_precision(self.images):6.3f} "
+            f"{mean_average_precision(self.images):6.3f} {at.recall:6.3f} {at.precision:9.3f} {f1:6.3f}"
+        )
+
+
+def choose(slides: Sequence[Ranked], threshold: float | None) -> Chosen:
+    """``threshold``: instead of the steady one."""
+    images = [slide.image for slide in slides]
+    at = steady_threshold(images) if threshold is None else threshold
+    usual = mean_log_odds([score for slide in slides for score in slide.kept(at)])
+    levelled = images if usual is None else [slide.levelled(at, usual) for slide in slides]
+    return Chosen(at, usual, tuple(levelled))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -93,7 +126,17 @@ def main() -> None:
     parser.add_argument(
         "--unlabelled", type=Path, help="CSV slide,x,y,radius of glomeruli without an outline"
     )
+    parser.add_argument("--classifier", type=Path, help="its folder: the rule and cut on its card alone")
+    parser.add_argument(
+        "--detector", type=Path, help="its folder: the threshold and kept_log_odds go on its card"
+    )
     given = parser.parse_args()
+    if given.detector and not given.classifier:
+        parser.error("--detector: whose rule? name the classifier with --classifier")
+    rules: Iterable[tuple[str, float]] = product(SCORE_COMBINATIONS, CUTS)
+    if given.classifier:
+        rule, combination = decision_of(read_card(ModelPaths(given.classifier).card))
+        rules = [(combination, rule.nonglomerular_cut)]
     unlabelled = read_unlabelled(given.unlabelled) if given.unlabelled else {}
     tables = {
         path.parent.relative_to(given.out / "slides").as_posix(): read_table(path, CIRCLES)
@@ -105,21 +148,14 @@ def main() -> None:
         f"{'rule':10} {'cut':>4} {'threshold':>9} {'kept_log_odds':>13} {'AP50':>6} {'AP':>6} {'recall':>6} "
         f"{'precision':>9} {'F1':>6}"
     )
-    for combination in SCORE_COMBINATIONS:
-        for cut in CUTS:
-            slides = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
-            images = [slide.image for slide in slides]
-            threshold = steady_threshold(images) if given.threshold is None else given.threshold
-            usual = mean_log_odds([score for slide in slides for score in slide.kept(threshold)])
-            if usual is not None:
-                images = [slide.levelled(threshold, usual) for slide in slides]
-            at = at_threshold(images, threshold)
-            f1 = 2 * at.recall * at.precision / max(at.recall + at.precision, 1e-9)
-            print(
-                f"{combination:10} {cut:4.2f} {threshold:9.3f} {'' if usual is None else f'{usual:.3f}':>13} "
-                f"{average_precision(images):6.3f} {mean_average_precision(images):6.3f} {at.recall:6.3f} "
-                f"{at.precision:9.3f} {f1:6.3f}"
-            )
+    for combination, cut in rules:
+        slides = [ranked(rows, truths[name], combination, cut) for name, rows in tables.items()]
+        chosen = choose(slides, given.threshold)
+        print(chosen.row(combination, cut))
+    if given.detector:
+        paths = ModelPaths(given.detector)
+        card = replace(read_card(paths.card), threshold=chosen.threshold, kept_log_odds=chosen.kept_log_odds)
+        write_whole(paths.card, card_to_json(card).encode())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     python -m benchmarks.left_out hubmap DATA --init resnet34.safetensors --out OUT
 
 DATA is the folder that docs/weights.md calls $D. Its sources are hubmap, biopsies-he, h1, h2, fields (one of these is
-left out) and aidpath-tiles; two drawn slides are added. The detector starts from ImageNet weights, and so does the
-classifier, whose non-glomeruli are that detector's false circles on the slides it was trained on. Each command is
-printed before it is run; a second call goes on where the first was stopped. The scores lie in OUT/scores.
+left out) and aidpath-tiles; two drawn slides are added. The detector starts from ImageNet weights, the classifier from
+the detector's backbone; its non-glomeruli are the detector's false circles on the slides it was trained on. The
+validation slides choose the threshold of both together. Each command is printed before it is run; a second call goes on
+where the first was stopped. The scores lie in OUT/scores.
 
 docs/weights/unlabelled.csv, found with detectors that saw all hospitals, says which glomeruli of the training slides
 nobody outlined; of the hospital left out it gives every score a second time, with its circles ignored.
@@ -14,6 +15,7 @@ nobody outlined; of the hospital left out it gives every score a second time, wi
 import argparse
 import csv
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -96,6 +98,7 @@ class Plan:
     """aidpath-crops."""
     stains: Path
     validation: tuple[str, ...]
+    """Slides and patients to choose by."""
 
     @property
     def models(self) -> tuple[Path, Path]:
@@ -128,10 +131,14 @@ def lay_out(name: str, data: Path, out: Path) -> Folder:
         rows = list(resolutions(data / source.slides / "slides.csv", {path.name for path in slides}))
     if not rows:
         return Folder(folder, data / source.truth)
-    table = out / f"{name}.csv"
-    with table.open("w", encoding="utf-8", newline="") as file:
+    return Folder(folder, data / source.truth, write_table(out / f"{name}.csv", rows))
+
+
+def write_table(path: Path, rows: Iterable[tuple[str, str, str]]) -> Path:
+    """As --mpp-csv takes it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("slide", "mpp", "patient"), *rows])
-    return Folder(folder, data / source.truth, table)
+    return path
 
 
 def resolutions(table: Path, slides: set[str]) -> Iterator[tuple[str, str, str]]:
@@ -167,7 +174,23 @@ def repeated(option: str, values: Iterable[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
-def training(task: str, plan: Plan, learned: Mapping[str, Folder], steps: int, rate: str, *more: str) -> Step:
+def together(names: tuple[str, ...], sources: Iterable[Folder], out: Path) -> Folder:
+    """Links to these slides of all sources, and their truth."""
+    rows: list[tuple[str, str, str]] = []
+    slides, truth = out / "validation", out / "validation-truth"
+    for source in sources:
+        link((p for p in pictures(source.slides) if p.name.startswith(names)), slides)
+        link(
+            (p for p in source.truth.iterdir() if p.suffix == ".geojson" and p.name.startswith(names)), truth
+        )
+        if source.table:
+            rows += resolutions(source.table, {path.name for path in slides.iterdir()})
+    return Folder(slides, truth, write_table(out / "validation.csv", rows))
+
+
+def training(
+    task: str, plan: Plan, learned: Mapping[str, Folder], init: Path, steps: int, rate: str, *more: str
+) -> Step:
     """Of a detector or classifier on these sources."""
     folders = [
         word
@@ -180,7 +203,7 @@ def training(task: str, plan: Plan, learned: Mapping[str, Folder], steps: int, r
     model = plan.out / task
     command = (
         *("gloinone", "train", task, *folders, "--complete", "yes", "--unlabelled", str(UNLABELLED)),
-        *("--stains", str(plan.stains), *repeated("--val", plan.validation), "--init", str(plan.init)),
+        *("--stains", str(plan.stains), *repeated("--val", plan.validation), "--init", str(init)),
         *("--rate", rate, "--steps", str(steps), "--validate-every", str(steps), "--seed", str(plan.seed)),
         *("--out", str(model), *more),
     )
@@ -196,7 +219,7 @@ def running(folder: Folder, out: Path, *more: str) -> Step:
 def chain(plan: Plan, learned: Mapping[str, Folder], scored: Folder) -> Iterator[Step]:
     """Train both, run and score them; ``learned``: the drawn slides too."""
     detector, classifier = plan.models
-    yield training("detector", plan, learned, plan.steps, "6e-4", "--edge", "288")
+    yield training("detector", plan, learned, plan.init, plan.steps, "6e-4", "--edge", "288")
     found = {name: plan.out / "found" / name for name in learned if name != DRAWN}
     for name, out in found.items():
         yield running(learned[name], out, "--detector", str(detector))
@@ -206,9 +229,19 @@ def chain(plan: Plan, learned: Mapping[str, Folder], scored: Folder) -> Iterator
         *repeated("--false-circles", (str(found.get(name, "-")) for name in learned)),
         *("--edge", "160", "--backbone", "resnet34"),
     )
-    yield training("classifier", plan, learned, plan.classifier_steps, "3e-4", *crops)
-    results = plan.out / "results"
-    yield running(scored, results, "--detector", str(detector), "--classifier", str(classifier))
+    yield training("classifier", plan, learned, detector, plan.classifier_steps, "3e-4", *crops)
+    judged = together(plan.validation, learned.values(), plan.out / "sources")
+    chosen, results = plan.out / "chosen", plan.out / "results"
+    both = ("--detector", str(detector), "--classifier", str(classifier))
+    yield running(judged, chosen, "--min-score", "0", *both)
+    # A copy: a card that changed would make the runs above those of another detector
+    suited = shutil.copytree(
+        detector, plan.out / "suited", dirs_exist_ok=True, ignore=shutil.ignore_patterns("cache")
+    )
+    both = ("--detector", str(suited), "--classifier", str(classifier))
+    choice = ("benchmarks.choose_rule", str(chosen), str(judged.truth), "--unlabelled", str(UNLABELLED))
+    yield Step((*choice, *both))
+    yield running(scored, results, *both)
     command = ("gloinone", "evaluate", "run", str(results), str(scored.truth))
     yield Step((*command, "--unlabelled", str(UNLABELLED), "--out", str(plan.out / "scores")))
 

@@ -23,6 +23,7 @@ WITH_TABLE = ("biopsies-he", "regions-he", "fields")
 def data(tmp_path: Path) -> Path:
     """Names as in the real folder, nothing in the files."""
     data = tmp_path / "data"
+    (data / "aidpath-tiles" / "masks").mkdir(parents=True)
     for folder, names in PICTURES.items():
         (data / folder).mkdir(parents=True)
         for name in names:
@@ -70,6 +71,10 @@ def test_no_training_sees_the_hospital(
     scored = str(out / "sources" / source)
     *before, last_run, evaluation = commands
     assert all(scored not in command and f"{scored}.csv" not in command for command in before)
+    names = {path.name for path in (out / "sources" / source).iterdir()}
+    validation = {path.name for path in (out / "sources" / "validation").iterdir()}
+    assert validation
+    assert not validation & names
     assert last_run[:3] == ["run", scored, str(out / "results")]
     assert evaluation[:3] == ["evaluate", "run", str(out / "results")]
     trainings = [command for command in before if command[0] == "train"]
@@ -77,6 +82,13 @@ def test_no_training_sees_the_hospital(
     for training in trainings:
         learned = {Path(training[i + 1]).name for i, word in enumerate(training) if word == "--slides"}
         assert learned == {*left_out.SOURCES, left_out.DRAWN} - {source}
+        assert (
+            training[training.index("--init") + 1]
+            == {
+                "detector": "resnet34.safetensors",
+                "classifier": str(out / "detector"),
+            }[training[1]]
+        )
         chosen = {training[i + 1] for i, word in enumerate(training) if word == "--val"}
         slides = [path.name for path in (out / "sources" / source).iterdir()]
         assert chosen
@@ -108,6 +120,26 @@ def test_hospitals_of_one_folder_are_parted_with_their_tables(
     assert {path.name for path in (sources / "drawn").iterdir()} == {"drawn-01.tif", "drawn-01.truth.geojson"}
 
 
+def test_both_choose_the_threshold_on_the_validation_slides(
+    data: Path, tmp_path: Path, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    _call(monkeypatch, "fields", data, out)
+    *_, run, choice, last_run, _ = commands
+    sources = out / "sources"
+    assert run[:3] == ["run", str(sources / "validation"), str(out / "chosen")]
+    classifier = ["--classifier", str(out / "classifier")]
+    assert run[-4:] == ["--detector", str(out / "detector"), *classifier]
+    assert choice[-4:] == last_run[-4:] == ["--detector", str(out / "suited"), *classifier]
+    assert (out / "suited" / "card.json").is_file(), (
+        "a copy, so that the runs before it stay those of one detector"
+    )
+    table = (sources / "validation.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in table[1:]] == ["biopsy-008.jpg", "h1-s4-r1.jpg", "h2-s5-r1.jpg"]
+    truth = sorted(path.name for path in (sources / "validation-truth").iterdir())
+    assert truth == ["biopsy-008.geojson", "h1-s4-r1.geojson", "h2-s5-r1.geojson"]
+
+
 def test_what_is_trained_is_not_trained_again(
     data: Path, tmp_path: Path, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,4 +148,4 @@ def test_what_is_trained_is_not_trained_again(
     _call(monkeypatch, "hubmap", data, tmp_path / "out")
     again = [command[0] for command in commands[first:]]
     assert "train" not in again
-    assert again.count("run") == len(left_out.SOURCES), "runs resume by themselves"
+    assert again.count("run") == len(left_out.SOURCES) + 1, "runs resume by themselves"

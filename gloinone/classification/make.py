@@ -47,6 +47,8 @@ NOT_VALIDATED = (
 CAUTIOUS_RULE, CAUTIOUS_COMBINATION = ClassRule(nonglomerular_cut=0.95), "damped"
 """Of a classifier that starts from a backbone. At a hospital that it has not seen it calls many glomeruli none: a cut
 of .5 and the product left an AP50 of .46 on regions of two such hospitals, these .72, the detector alone .72."""
+NORM_PRIOR = 16.0
+"""Crops of a slide; docs/evaluation.md, Adapting to each slide."""
 BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
 Say = Callable[[str], None]
 
@@ -184,7 +186,9 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     model, recipe = starting_card(config.init, "classifier"), config.recipe
     rule = config.rule or (model.class_rule if model else None) or CAUTIOUS_RULE
     kind = " --linear" * config.linear + " --binary" * config.binary
-    backbone = config.backbone or (model.architecture.name if model else backbone_name(config.init))
+    backbone = config.backbone or (
+        model.architecture.name if model else backbone_name(config.init, "classifier")
+    )
     combination = (model.score_combination if model else None) or CAUTIOUS_COMBINATION
     return ModelCard(
         name=config.out.resolve().name,
@@ -205,6 +209,7 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
         score_combination="detector" if config.binary else combination,
         class_rule=rule,
         temperature=model.temperature if model else 1.0,
+        norm_prior=model.norm_prior if model else NORM_PRIOR,
         subtype_validated=False,
         not_validated=(*NOT_VALIDATED, BINARY) if config.binary else NOT_VALIDATED,
     )

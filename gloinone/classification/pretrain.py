@@ -181,7 +181,7 @@ def start_card(parts: PatchSet, config: PretrainConfig) -> ModelCard:
     return ModelCard(
         name=config.out.resolve().name,
         task="backbone",
-        architecture=Architecture(config.backbone or backbone_name(config.init)),
+        architecture=Architecture(config.backbone or backbone_name(config.init, "backbone")),
         edge_px=config.edge_px,
         mean=MEAN,
         std=STD,

@@ -36,17 +36,27 @@ class CropClassifier(nn.Module):
             self.backbone.eval()
         return self
 
+    @property
+    def first(self) -> nn.Sequential:
+        """Up to stride 4: the ResNet's stem and first stage."""
+        return self.backbone.first(self.normalise)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, E, E) RGB 0..255 -> (B, outputs) float32 logits."""
         return self.logits_and_features(x)[0]
 
     def logits_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``forward``, and (B, 64) float32 means of the first stage's maps: colour and texture, not yet meaning."""
+        """As ``forward``, and as ``features``, in one pass."""
         maps = self.backbone(self.normalise(x))
         pooled = maps[-1].float().mean(dim=(2, 3))  # (B, C)
         with torch.autocast(x.device.type, enabled=False):  # one small product: float32 costs nothing
             logits: Tensor = self.head(self.dropout(self.norm(pooled)))
         return logits, maps[0].float().mean(dim=(2, 3))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 64) float32 means of the first stage's maps: colour and texture, not yet meaning."""
+        maps: Tensor = self.first(x)
+        return maps.float().mean(dim=(2, 3))
 
 
 def build_network(card: ModelCard) -> CropClassifier:

@@ -157,8 +157,8 @@ def init_option(model: str) -> Option:
         "--init",
         default=model,
         show_default=True,
-        help="Starting weights: a model's name or folder, a backbone's folder (as `train ssl` leaves it) or "
-        ".safetensors file, or none.",
+        help="Starting weights: a model's name or folder, the folder of a backbone (as `train ssl` leaves it) or of a "
+        "model of another task (its backbone is taken), a .safetensors file, or none.",
     )
 
 

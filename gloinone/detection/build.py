@@ -12,6 +12,7 @@ from gloinone.detection.predict import DetectConfig, Detector
 from gloinone.detection.resnet_dcn import DeformableResNet
 from gloinone.detection.views import AS_IT_IS, View
 from gloinone.errors import UsageError, WeightsError
+from gloinone.learning.adapt import check_adaptable
 from gloinone.learning.backbones import RESNET_CHANNELS, Normalise, ResNetFeatures
 from gloinone.weights.card import Architecture, ModelCard
 from gloinone.weights.starting import filled
@@ -115,9 +116,5 @@ def build_detector(
 ) -> Detector:
     """A detector with the given weights, every key of them used and none missing."""
     network = filled(lambda: build_network(card), state, f"card {card.name}")
-    if card.norm_prior is not None and network.first is None:
-        raise WeightsError(
-            f"card {card.name}: norm_prior is {card.norm_prior:g}, but {card.architecture.name} cannot be adapted to "
-            "slides; make it null"
-        )
+    check_adaptable(network.first, card.norm_prior, card.name, card.architecture.name)
     return Detector(network, detect_config(card), device, views)

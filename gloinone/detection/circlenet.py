@@ -111,8 +111,7 @@ class CircleNet(CircleNetwork):
     @property
     def first(self) -> nn.Sequential:
         """Up to stride 4: the ResNet's stem and first stage."""
-        b = self.backbone
-        return nn.Sequential(self.normalise, b.conv1, b.bn1, b.relu, b.maxpool, b.stages[0])
+        return self.backbone.first(self.normalise)
 
     def forward(self, x: Tensor) -> CircleMaps:
         """(B, 3, H, W) RGB 0..255 -> maps of (H/4, W/4)."""

@@ -138,7 +138,7 @@ def start_card(config: MakeConfig, learn: Sequence[Case], judge: Sequence[Case])
     # Weights keep the input they were trained with; new ones get that of the ImageNet start
     new = None if config.arch is None else architecture(config.arch)
     kept = model if model and new in (None, model.architecture) else None
-    network = kept.architecture if kept else new or architecture(backbone_name(config.init))
+    network = kept.architecture if kept else new or architecture(backbone_name(config.init, "detector"))
     return ModelCard(
         name=config.out.resolve().name,
         task="detector",

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gloinone.detection.adapt import EDGE_PX, WINDOWS, adapted, weight_of
 from gloinone.detection.circlenet import CircleNetwork
 from gloinone.detection.decode import TOP_K, decode
 from gloinone.detection.fuse import Scored, as_seen, folded, in_core, suppress
 from gloinone.detection.looks import ONCE, mean_maps
+from gloinone.detection.tissue_windows import EDGE_PX, WINDOWS, weight_of
 from gloinone.detection.views import AS_IT_IS, View
+from gloinone.learning.adapt import adapted
 from gloinone.learning.batches import answers_of, fixed_batches, stack_padded
 from gloinone.learning.device import autocast, to_device
 from gloinone.levelling import log_odds, shift_of

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gloinone.detection.adapt import EDGE_PX, WINDOWS
 from gloinone.detection.cases import Case
 from gloinone.detection.predict import Detector, PlacedTile
 from gloinone.detection.samples import read_tile
+from gloinone.detection.tissue_windows import EDGE_PX, WINDOWS
 from gloinone.metrics import (
     CircleImage,
     at_threshold,

@@ -106,6 +106,10 @@ class ResNetFeatures(nn.Module):
         """Each at twice the stride of the one before, the first at 4."""
         return tuple(self.get_submodule(f"layer{number}") for number in range(1, len(self.channels) + 1))
 
+    def first(self, normalise: nn.Module) -> nn.Sequential:
+        """What comes before it, its stem and its first stage: the layers that see colours and contrasts."""
+        return nn.Sequential(normalise, self.conv1, self.bn1, self.relu, self.maxpool, self.stages[0])
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised -> features at strides 4, 8, 16, 32, of as many stages as it has."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)

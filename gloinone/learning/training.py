@@ -56,7 +56,7 @@ class MakeOptions:
     out: Path
     recipe: Recipe
     init: str = "none"
-    """A model's name or folder, a backbone's folder or .safetensors file, or none."""
+    """A model's name or folder, the folder of a backbone or of another task's model, a .safetensors file, or none."""
     device: str = "auto"
     licence: str = "not stated"
 

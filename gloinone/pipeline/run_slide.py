@@ -1,10 +1,9 @@
 """The whole method on one page: a slide in, every glomerulus found, named and outlined."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from gloinone.doubts import Doubts
 from gloinone.labels import ClassRule, classify, combined_score
 from gloinone.levelling import MOST, Level, raised, shift_of
+from gloinone.pipeline.clock import Clock
 from gloinone.pipeline.distrust import (
     Covered,
     Cuts,
@@ -51,6 +51,7 @@ CLASSIFIED_AT_ONCE = 64
 """Crops held in memory while they are classified; only those of circles that may be kept stay."""
 
 OnTile = Callable[[int, int], None]
+Classify = Callable[[Sequence[Crop]], NDArray[np.float64]]
 
 
 class Tiles(Protocol):
@@ -80,7 +81,7 @@ class Stages:
     """Begins to read for `detect`."""
     detect: Callable[[Any, OnTile], Found]
     """Of what `read` began."""
-    classify: Callable[[Sequence[Crop]], NDArray[np.float64]]
+    classify: Classify
     """-> (N, 5), or (N, 5 + C) with what `unlike` looks at."""
     segment: Segment
     rule: ClassRule
@@ -92,6 +93,8 @@ class Stages:
     """Detectors, each as often as it has views."""
     level: Level | None = None
     """What the detector's scores usually are; None: nobody knows, and scores stay as they are."""
+    adapt: Callable[[Sequence[Crop]], Classify] | None = None
+    """What stands in for `classify` on a slide, from the crops of its best circles; None: nothing does."""
     unlike: Callable[[NDArray[np.float64]], float | None] | None = None
     """How unlike the training slides one is, from the (N, C) of its circles; None: nobody knows."""
 
@@ -130,7 +133,7 @@ class Begun:
 
     def __init__(self, slide: Slide, stages: Stages) -> None:
         self.slide, self.stages = slide, stages
-        self.clock = _Clock()
+        self.clock = Clock()
         with self.clock("tissue"), ThreadPoolExecutor(1, thread_name_prefix="picture") as beside:
             picture = beside.submit(_picture, slide)
             self.overview = tissue_overview(slide)
@@ -206,29 +209,43 @@ def _classify(
     slide: Slide, gain: float, circles: NDArray[np.float64], stages: Stages
 ) -> tuple[list[_Classified], NDArray[np.float64], list[NDArray[np.float64]]]:
     """Candidates in the order of the circles, (N, C) features, and the circles whose crops could not be read."""
-    classified: list[_Classified] = []
+    classified: dict[int, _Classified] = {}
     features: list[NDArray[np.float64]] = []
-    lost: list[NDArray[np.float64]] = []
-    waiting: list[tuple[NDArray[np.float64], Crop]] = []
+    lost: dict[int, NDArray[np.float64]] = {}
+    waiting: dict[int, Crop] = {}
+    ask = stages.classify
 
     def flush() -> None:
-        rows = stages.classify(lit_crops((crop for _, crop in waiting), gain))
+        nonlocal ask
+        shown = lit_crops(waiting.values(), gain)
+        if stages.adapt and not features:
+            ask = stages.adapt(shown)
+        rows = ask(shown)
         features.append(rows[:, 5:])
-        for (circle, crop), row in zip(waiting, rows[:, :5], strict=True):
-            classified.append(_candidate(circle, crop, row, stages))
+        for (place, crop), row in zip(waiting.items(), rows[:, :5], strict=True):
+            classified[place] = _candidate(circles[place], crop, row, stages)
         waiting.clear()
 
-    with closing(stream_crops(slide, circles, READERS)) as crops:  # on an error too nobody reads on
-        for circle, crop in zip(circles, crops, strict=True):
+    places = best_first(circles, CLASSIFIED_AT_ONCE)
+    with closing(stream_crops(slide, circles[places], READERS)) as crops:  # on an error too nobody reads on
+        for place, crop in zip(places.tolist(), crops, strict=True):
             if crop is None:
-                lost.append(circle)
+                lost[place] = circles[place]
                 continue
-            waiting.append((circle, crop))
+            waiting[place] = crop
             if len(waiting) == CLASSIFIED_AT_ONCE:
                 flush()
     if waiting:
         flush()
-    return classified, np.concatenate(features) if features else np.empty((0, 0)), lost
+    in_order = [classified[place] for place in sorted(classified)]
+    all_features = np.concatenate(features) if features else np.empty((0, 0))
+    return in_order, all_features, [lost[place] for place in sorted(lost)]
+
+
+def best_first(circles: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """(N,) places: of the ``count`` highest scores, then of the others; both as they lie, for those who read them."""
+    best = np.sort(np.argsort(-circles[:, 3], kind="stable")[:count])
+    return np.concatenate([best, np.setdiff1d(np.arange(len(circles)), best)])
 
 
 def _candidate(
@@ -281,16 +298,3 @@ def _picture(slide: Slide) -> Crop | None:
         return None
     read = slide.overview(um_per_px)
     return Crop(read.window, read.pixels)
-
-
-class _Clock:
-    """Wall time of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self.seconds[step] = round(time.monotonic() - start, 3)

@@ -13,15 +13,17 @@ from gloinone.detection.voting import VoteConfig, common_threshold
 from gloinone.errors import UsageError, WeightsError
 from gloinone.labels import SCORE_COMBINATIONS, ClassRule
 from gloinone.levelling import Level
-from gloinone.pipeline.run_slide import Begun, Stages
+from gloinone.pipeline.run_slide import Begun, Classify, Stages
 from gloinone.pipeline.state import Json
 from gloinone.slide.reader import Slide
 from gloinone.weights.card import ModelCard, Task, read_card
-from gloinone.weights.features import load_features
+from gloinone.weights.features import KnownFeatures, load_features
 from gloinone.weights.store import ModelPaths, find_model, load_state, model_dirs
 
 if TYPE_CHECKING:
     import torch
+
+    from gloinone.classification.predict import Classifier
 
 SECOND_STAGE: tuple[Task, ...] = ("classifier", "segmenter")
 REPORTED = ("name", "sha256", "licence", "training_data", "split", "measured", "not_validated")
@@ -195,7 +197,8 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
     stages = Stages(
         read=ensemble.read,
         detect=ensemble.detect,
-        classify=classifier.with_features if known else classifier.classify,
+        classify=_asked(classifier, known),
+        adapt=lambda surest: _asked(classifier.adapted(surest), known),
         unlike=known.unlikeness if known else None,
         segment=segmenter.segment,
         rule=rule,
@@ -207,6 +210,11 @@ def load_stages(networks: Networks) -> tuple[Stages, str]:
         subtype_validated=cards["classifier"].subtype_validated,
     )
     return stages, describe_device(device)
+
+
+def _asked(classifier: "Classifier", known: KnownFeatures | None) -> Classify:
+    """With its features where there is something to compare them with."""
+    return classifier.with_features if known else classifier.classify
 
 
 def decision_of(card: ModelCard) -> tuple[ClassRule, str]:

@@ -93,7 +93,7 @@ def start_card(parts: PatchSet, config: MakeConfig) -> ModelCard:
     sources = sorted(set(parts.train.sources))
     counts = [f"{name}: {parts.train.sources.count(name)} outlines" for name in sources]
     model, recipe = starting_card(config.init, "segmenter"), config.recipe
-    ours = Architecture("deeplabv3plus", {"encoder_name": backbone_name(config.init)})
+    ours = Architecture("deeplabv3plus", {"encoder_name": backbone_name(config.init, "segmenter")})
     named = model.architecture if model else ours
     name = config.architecture or named.name
     encoder = config.encoder or str(named.options["encoder_name"])

@@ -111,8 +111,8 @@ class ModelCard:
     peak_reach: int | None = None
     """Detector: how far around a peak the cells lie that say, together, where its circle is; None: the peak alone."""
     norm_prior: float | None = None
-    """Detector: how many windows of a slide's tissue the means of the training count for in its first layers; None:
-    they stand alone."""
+    """How many windows of a slide's tissue (detector) or crops of its best circles (classifier) the means of the
+    training count for in the first layers; None: they stand alone."""
     scales: tuple[float, ...] | None = None
     """Detector: it looks at each tile times each of these, and the mean counts; None: once, as it is."""
     merge_iou: float | None = None

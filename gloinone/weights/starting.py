@@ -19,6 +19,12 @@ Network = TypeVar("Network", bound=nn.Module)
 DEFAULT_BACKBONE = "resnet34"
 MEND = "give --init the model's own folder, or $GLOINONE_MODELS the folder that it lies in"
 """Where --init finds no model of that name: trainings have no --models."""
+PREFIXES: Mapping[Task, str] = {
+    "detector": "backbone.",
+    "classifier": "backbone.",
+    "segmenter": "network.encoder.",
+}
+"""Of the names of a backbone's weights in a model of the task."""
 DRAWING = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, nn.init.kaiming_uniform_})
 """What layers fill their weights with."""
 
@@ -59,21 +65,27 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         ) from error
 
 
-def backbone_folder(init: str) -> ModelPaths | None:
-    """The folder of a backbone (`train ssl`) if ``init`` is one."""
+def backbone_folder(init: str, task: Task) -> ModelPaths | None:
+    """The folder ``init`` if its backbone alone can be meant: `train ssl` left it, or it is a model of another task."""
     paths = ModelPaths(Path(init))
-    return paths if paths.card.is_file() and read_card(paths.card).task == "backbone" else None
+    if not paths.card.is_file():
+        return None
+    own = read_card(paths.card).task
+    return paths if own == "backbone" or own != task else None
 
 
-def backbone_name(init: str) -> str:
+def backbone_name(init: str, task: Task) -> str:
     """Which backbone lies in the folder ``init``; ours where it is none."""
-    paths = backbone_folder(init)
-    return read_card(paths.card).architecture.name if paths else DEFAULT_BACKBONE
+    paths = backbone_folder(init, task)
+    if paths is None:
+        return DEFAULT_BACKBONE
+    network = read_card(paths.card).architecture
+    return str(network.options.get("backbone") or network.options.get("encoder_name") or network.name)
 
 
 def starting_card(init: str, task: Task) -> ModelCard | None:
     """Card of the model that ``init`` names; None where it names a backbone or none."""
-    if init == "none" or init.endswith(".safetensors") or backbone_folder(init):
+    if init == "none" or init.endswith(".safetensors") or backbone_folder(init, task):
         return None
     return read_card(find_model(init, task, model_dirs(), MEND).card)
 
@@ -91,23 +103,21 @@ def shipped_model(task: Task) -> tuple[ModelCard, dict[str, Tensor]] | None:
 def start(network: nn.Module, backbone: nn.Module, init: str, task: Task) -> bool:
     """Starting weights of a training; whether the whole network has them, so that it can already do its task.
 
-    ``init``: a .safetensors file or the folder of a backbone, the name or folder of a model of that task, or none.
-    Of a model of another architecture the backbone is taken, if it is the same one.
+    ``init``: a .safetensors file or the folder of a backbone, the name or folder of a model of that task, the folder of
+    one of another task, or none. Of a model of another architecture or task the backbone is taken, if it is the same.
     """
     if init == "none":
         return False
     if init.endswith(".safetensors"):
         fill_backbone(backbone, Path(init))
         return False
-    if (own := backbone_folder(init)) is not None:
-        fill_backbone_with(backbone, load_state(own, read_card(own.card)), own.folder)
-        return False
-    paths = find_model(init, task, model_dirs(), MEND)
-    state = load_state(paths, read_card(paths.card))
-    if shapes(state) == shapes(network.state_dict()):
+    paths = backbone_folder(init, task) or find_model(init, task, model_dirs(), MEND)
+    card = read_card(paths.card)
+    state = load_state(paths, card)
+    if card.task == task and shapes(state) == shapes(network.state_dict()):
         fill(network, state, str(paths.folder))
         return True
-    prefix = next(f"{name}." for name, module in network.named_modules() if module is backbone)
+    prefix = PREFIXES.get(card.task, "")
     part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     fill_backbone_with(backbone, part, paths.folder)
     return False

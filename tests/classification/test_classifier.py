@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gloinone.classification.build import build_classifier
+from gloinone.classification.build import build_network as any_network
 from gloinone.classification.losses import allowed_classes, hierarchical_loss
 from gloinone.classification.make import MakeConfig, make_classifier, start_card, two_classes
 from gloinone.classification.predict import Classifier
@@ -89,6 +90,49 @@ def test_rows_are_probabilities_of_their_own_crop_only() -> None:
     assert np.array_equal(both[:, :5], rows)
     assert both.shape == (len(crops), 5 + 64)
     assert np.array_equal(classifier.with_features(crops[9:10])[0], both[9])
+
+
+def test_adapted_to_a_slide_the_means_of_the_first_layers_alone_are_mixed() -> None:
+    taught, crops = a_classifier(), some_crops(11)
+    assert taught.card.norm_prior == 16.0
+    assert (
+        Classifier(taught.network, replace(taught.card, norm_prior=None), CPU).adapted(crops).taught is None
+    )
+    assert taught.adapted([]) is taught
+    before = {name: value.clone() for name, value in taught.network.state_dict().items()}
+    adapted = taught.adapted(crops)
+    after = adapted.network.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {
+        "backbone.bn1.running_mean",
+        *(f"backbone.layer1.{block}.bn{norm}.running_mean" for block in (0, 1) for norm in (1, 2)),
+    }
+    alone = replace(taught.card, norm_prior=0.0)
+    own = (
+        Classifier(taught.network, alone, CPU)
+        .adapted(crops)
+        .network.state_dict()["backbone.bn1.running_mean"]
+    )
+    mixed = torch.lerp(before["backbone.bn1.running_mean"], own, 11 / (11 + 16))
+    torch.testing.assert_close(after["backbone.bn1.running_mean"], mixed)
+    assert all(torch.equal(value, before[name]) for name, value in taught.network.state_dict().items())
+
+
+def test_what_says_how_unlike_a_slide_is_stays_as_it_was_taught() -> None:
+    taught, crops = a_classifier(), some_crops(11)
+    taught.card = replace(taught.card, norm_prior=0.0)
+    adapted = taught.adapted(crops)
+    before, after = taught.with_features(crops), adapted.with_features(crops)
+    assert np.allclose(after[:, 5:], before[:, 5:], rtol=0.02)
+    assert not np.allclose(after[:, :5], before[:, :5], atol=1e-4)
+    assert np.array_equal(after[:, :5], adapted.classify(crops))
+
+
+def test_a_network_without_such_layers_is_not_adapted() -> None:
+    card = replace(a_card(), architecture=Architecture("bit-r101x1"), norm_prior=4.0)
+    state = any_network(card).state_dict()
+    with pytest.raises(WeightsError, match="norm_prior is 4, but bit-r101x1 cannot be adapted to slides"):
+        build_classifier(card, state, CPU)
 
 
 def test_temperature_flattens_without_reordering() -> None:

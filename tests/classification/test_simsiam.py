@@ -28,7 +28,7 @@ from gloinone.learning.patches import PATCH_PX, Patches
 from gloinone.segmentation.networks import build_network
 from gloinone.weights.card import Architecture, read_card
 from gloinone.weights.starting import start
-from gloinone.weights.store import find_model
+from gloinone.weights.store import find_model, save_model
 
 CPU = torch.device("cpu")
 
@@ -157,6 +157,17 @@ def test_the_other_trainings_start_from_its_folder(patches: Patches, tmp_path: P
     torch.testing.assert_close(outline.encoder.state_dict()["conv1.weight"], learned["conv1.weight"].float())
     with pytest.raises(WeightsError, match="holds a backbone, not a classifier; start a training"):
         find_model(str(ssl), "classifier", [])
+    save_model(
+        tmp_path / "outline", outline.state_dict(), replace(card, task="segmenter", architecture=architecture)
+    )
+    options = ["--labels", str(labels), "--init", str(tmp_path / "outline"), "--linear"]
+    result = train("classifier", crops, tmp_path / "c3", *options)
+    assert result.exit_code == 0, result.output
+    assert read_card(tmp_path / "c3" / "card.json").architecture.name == "resnet18"
+    state = load_file(tmp_path / "c3" / "weights.safetensors")
+    assert torch.equal(state["backbone.conv1.weight"], learned["conv1.weight"]), (
+        "of another task the backbone"
+    )
     result = train("classifier", crops, tmp_path / "c2", "--init", str(ssl), "--backbone", "resnet50")
     assert result.exit_code == 2
     assert "not weights of this backbone" in result.output

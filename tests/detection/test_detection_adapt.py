@@ -13,14 +13,15 @@ from test_detection_samples import disc_case
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gloinone.detection.adapt import EDGE_PX, TOGETHER, WINDOWS, adapted, weight_of
 from gloinone.detection.build import build_detector, build_network
 from gloinone.detection.circlenet import CircleMaps, CircleNet
 from gloinone.detection.make import MakeConfig, start_card
 from gloinone.detection.predict import DetectConfig, Detector, SlideTiles
+from gloinone.detection.tissue_windows import EDGE_PX, WINDOWS, weight_of
 from gloinone.detection.train import detector_recipe
 from gloinone.detection.validate import found_circles, tissue_windows
 from gloinone.errors import WeightsError
+from gloinone.learning.adapt import TOGETHER, adapted
 from gloinone.learning.backbones import Normalise, ResNetFeatures
 from gloinone.records import Overview, Pixels
 from gloinone.slide.reader import Slide, open_slide

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,6 +112,32 @@ def test_all_circles_together_say_how_unlike_the_training_slides_it_is(truth: Tr
     assert result.doubts.flags[0] == "unlike training"
     assert seen[0].tolist() == [[c.window.x, c.window.width] for c in result.candidates]
     assert result.candidates == _analyse(truth, stages).candidates
+
+
+def test_the_crops_of_the_best_circles_say_what_a_classifier_is_adapted_to(
+    truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    stages = _stages(truth)
+    plain = _analyse(truth, stages)
+    monkeypatch.setattr("gloinone.pipeline.run_slide.CLASSIFIED_AT_ONCE", 3)
+    asked: list[list[float]] = []
+    by_adapted: list[float] = []
+
+    def adapt(surest: Sequence[Crop]) -> Callable[[Sequence[Crop]], NDArray[np.float64]]:
+        asked.append([crop.window.x for crop in surest])
+
+        def classify(crops: Sequence[Crop]) -> NDArray[np.float64]:
+            by_adapted.extend(crop.window.x for crop in crops)
+            return stages.classify(crops)
+
+        return classify
+
+    result = _analyse(truth, replace(stages, adapt=adapt))
+    best = sorted(result.candidates, key=lambda c: -c.detection.score)[:3]
+    assert asked == [[c.window.x for c in result.candidates if c in best]], "once, in reading order"
+    assert sorted(by_adapted) == sorted(c.window.x for c in result.candidates), "the best ones, too"
+    assert result.candidates == plain.candidates
+    assert [g.candidate for g in result.glomeruli] == [g.candidate for g in plain.glomeruli]
 
 
 def test_scores_of_a_slide_are_raised_where_they_lie_lower_than_usual(truth: Truth):
