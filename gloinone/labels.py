@@ -63,7 +63,7 @@ def p_nonglomerular(probabilities: Sequence[float]) -> float:
 
 
 SCORE_COMBINATIONS = ("detector", "product", "damped", "geometric", "odds")
-CERTAIN_LOG_ODDS, TRUST = 4.0, 0.25
+CERTAIN_LOG_ODDS, TRUST = 3.0, 0.25
 """Of ``odds``: where a classifier is certain, and what its log-odds count for beside the detector's."""
 
 
@@ -72,9 +72,8 @@ def combined_score(det_score: float, probabilities: Sequence[float], combination
 
     ``detector``: the detector's score alone; ``product``: times (1 - p_nonglomerular); ``damped``: times the
     root of that, for a classifier that is surer than it should be; ``geometric``: the root of the product; ``odds``:
-    the log-odds are lower by a quarter of what those of a glomerulus lack to 4, which is .982, at most by 2: what
-    shows a glomerulus for certain keeps `det_score`, and .9 is worth less than .98. Compared: docs/evaluation.md, How
-    both scores combine.
+    its log-odds are lower by a quarter of what those of a glomerulus lack to 3, which is .953, at most by 1.5: what
+    shows a glomerulus for certain keeps `det_score`. Compared: docs/evaluation.md, How both scores combine.
     """
     p_glomerulus = min(1.0, max(0.0, 1.0 - p_nonglomerular(probabilities)))
     if combination == "detector":

@@ -45,15 +45,15 @@ def test_scores():
     assert combined_score(0.5, p, "product") == 0.25
     assert combined_score(0.5, p, "geometric") == 0.5
     assert combined_score(0.5, p, "damped") == pytest.approx(0.5 * 0.5**0.5)
-    assert combined_score(0.5, p, "odds") == pytest.approx(1 / (1 + math.exp(4 / 4)))
+    assert combined_score(0.5, p, "odds") == pytest.approx(1 / (1 + math.exp(3 / 4)))
 
 
-def test_odds_trust_the_detector_where_a_glomerulus_is_certain_and_lower_it_by_two_where_none_is():
+def test_odds_trust_the_detector_where_a_glomerulus_is_certain_and_lower_it_where_none_is():
     scores = [
         combined_score(0.4, (1 - q, 0, 0, 0, q), "odds") for q in (0.0, 0.0001, 0.05, 0.1, 0.9, 0.9999, 1.0)
     ]
     assert scores[0] == scores[1] == pytest.approx(0.4)
-    assert scores[-1] == scores[-2] == pytest.approx(1 / (1 + 1.5 * math.exp(2)))
+    assert scores[-1] == scores[-2] == pytest.approx(1 / (1 + 1.5 * math.exp(1.5)))
     assert scores[1:-1] == sorted(set(scores[1:-1]), reverse=True)
     certain, none = (1.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 1.0)
     assert [combined_score(d, p, "odds") for d in (0.0, 1.0) for p in (certain, none)] == [0.0, 0.0, 1.0, 1.0]

@@ -176,7 +176,7 @@ def test_classifier_from_slides(slides: Path, tmp_path: Path) -> None:
     assert "network busy" in result.output
     assert "AUC glomerulus vs none, held-out patients: shipped" in result.output
     assert "kind of sclerosis, given sclerosed, held-out patients: shipped" in result.output
-    assert (card.class_rule.nonglomerular_cut, card.score_combination) == (0.95, "damped")
+    assert (card.class_rule.nonglomerular_cut, card.score_combination) == (0.95, "odds")
     assert (tmp_path / "c" / "training.png").is_file()
     with (tmp_path / "c" / "comparison.csv").open(encoding="utf-8", newline="") as file:
         compared = {row["what"]: float(row["retrained"]) for row in csv.DictReader(file)}
