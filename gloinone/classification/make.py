@@ -45,9 +45,9 @@ NOT_VALIDATED = (
     "has been compared with no pathologist's reading.",
 )
 CAUTIOUS_RULE, CAUTIOUS_COMBINATION = ClassRule(nonglomerular_cut=0.95), "odds"
-"""Of a classifier that starts from a backbone. At a hospital that it has not seen it may call many glomeruli none: a cut
-of .5 and the product left an AP50 of .46 on regions of two such hospitals, this cut and `damped` .72, the detector alone
-.72. Why `odds`: docs/evaluation.md, How both scores combine."""
+"""Of a classifier that starts from a backbone. At a hospital that it has not seen it may call many glomeruli none: a
+cut of .5 and the product left an AP50 of .46 on regions of two such hospitals, this cut and `damped` .72, the detector
+alone .72. Why `odds`: docs/evaluation.md, How both scores combine."""
 NORM_PRIOR = 16.0
 """Crops of a slide; docs/evaluation.md, Adapting to each slide."""
 BINARY = "Trained to tell normal from sclerosed alone: the probability of non-glomerular means nothing."
