@@ -15,7 +15,7 @@ LIMITS = {
     "near_cut": 0.9,
     "votes_missing": 0.5,
     "feature_distance": 1.0,
-    "score_shift": 1.0,
+    "score_shift": 0.5,
 }
 """From here on a number is a flag. Of nuclei_um: the octaves between it and the usual."""
 

@@ -14,13 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 PRIOR_CIRCLES = 5
 """As many circles of the usual scores a slide is thought to have beside its own: a few may be low by chance."""
-MOST = 1.5
+MOST = 1.0
 """Log-odds: no slide is raised by more, however unsure of it a detector is."""
 TIMES = 2
 """A slide is asked; a third time adds next to nothing (docs/evaluation.md, One threshold for all slides)."""
-UNSEEN = 2.0
-"""What the circles that are kept lack is to be multiplied by: where scores are lower, those that were low already fall
-under the threshold and count no more, so that the mean of the others is lower by about half as much."""
 _LEAST = 1e-6
 
 
@@ -51,18 +48,18 @@ def shift_of(kept_at: Callable[[float], Sequence[float]], usual: float) -> float
     First by what is kept as scores are, then by what is kept when they are raised: that is the slide's too, and mostly
     lower. What was lacking stays so where it is not; ``UNSEEN`` times that is the answer.
 
-    >>> round(shift_of(lambda shift: [0.4] * 15, 0.0), 3)  # twice 15 of 20 parts of 0.405
-    0.608
+    >>> round(shift_of(lambda shift: [0.3] * 15, 0.0), 3)  # 15 of 20 parts of 0.847
+    0.635
     >>> shift_of(lambda shift: [], 0.0), shift_of(lambda shift: [0.9], 0.0)
     (0.0, 0.0)
     """
-    lacking = 0.0
+    shift = 0.0
     for _ in range(TIMES):
-        kept = kept_at(lacking)
+        kept = kept_at(shift)
         own = mean_log_odds(kept)
         if own is not None:
-            lacking = max(lacking, len(kept) / (len(kept) + PRIOR_CIRCLES) * (usual - own))
-    return min(MOST, UNSEEN * lacking)
+            shift = min(MOST, max(shift, len(kept) / (len(kept) + PRIOR_CIRCLES) * (usual - own)))
+    return shift
 
 
 def raised(score: float, shift: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.choose_rule import Ranked, ranked, steady_threshold, truth_of
-from gloinone.levelling import UNSEEN, log_odds, raised
+from gloinone.levelling import log_odds, raised
 from gloinone.metrics import CircleImage, at_threshold, best_f1
 
 NOTHING = np.empty((0, 3))
@@ -37,7 +37,7 @@ def test_slides_agree_on_one_between_theirs() -> None:
 def test_a_slide_is_scored_as_a_run_would_score_it() -> None:
     low, high = a_slide([0.3, 0.3, 0.2], [0.1]), a_slide([0.9, 0.9, 0.8], [0.1])
     by_detector = np.array([0.4, 0.4, 0.9, 0.9])  # of those that reach the threshold the first two count
-    shift = UNSEEN * 2 / (2 + 5) * (0.5 - float(log_odds(0.4)))
+    shift = 2 / (2 + 5) * (0.5 - float(log_odds(0.4)))
     raised_scores = Ranked(low, by_detector).levelled(0.25, 0.5).predicted[:, 3].tolist()
     assert raised_scores == pytest.approx([raised(score, shift) for score in low.predicted[:, 3].tolist()])
     unchanged = Ranked(high, high.predicted[:, 3]).levelled(0.25, 0.5)

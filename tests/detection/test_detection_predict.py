@@ -231,7 +231,7 @@ def test_circles_go_further_down_where_few_lie_over_the_floor(
 
 @pytest.mark.parametrize(("usual", "kept"), [(None, 30), (0.0, 30), (2.0, 60)])
 def test_circles_that_would_be_raised_to_the_threshold_are_sure(usual: float | None, kept: int) -> None:
-    """Ten reach the threshold, with log-odds of .4; where 2.0 are usual, scores of .3 would be raised over it."""
+    """Ten reach the threshold, with log-odds of .4; of them 2.0 are usual, so scores of .3 would reach it, too."""
     scores = [0.6] * 10 + [0.3] * 10 + [0.05] * 80
     config = replace(CONFIG, threshold=0.5, floor=0.4, deepest_floor=0.03, kept_log_odds=usual)
     circles = np.column_stack([np.zeros((len(scores), 3)), scores])

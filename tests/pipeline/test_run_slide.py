@@ -15,7 +15,7 @@ from gloinone.drawn.config import SceneConfig
 from gloinone.drawn.slide import Truth, draw_slide
 from gloinone.geometry import circle_ring, ring_mask
 from gloinone.labels import CLASSES, NONGLOMERULAR, ClassRule
-from gloinone.levelling import MOST, UNSEEN, Level, log_odds, raised
+from gloinone.levelling import Level, log_odds, raised
 from gloinone.pipeline import run_slide
 from gloinone.pipeline.run_slide import Stages, analyse, in_reading_order
 from gloinone.pipeline.unread import read_share
@@ -145,9 +145,9 @@ def test_scores_of_a_slide_are_raised_where_they_lie_lower_than_usual(truth: Tru
     as_they_are = _analyse(truth, stages)
     assert (len(as_they_are.glomeruli), as_they_are.doubts.score_shift) == (2, None)
     said = [c.detection.score for c in as_they_are.candidates if c.label != NONGLOMERULAR and c.score >= 0.3]
-    level = Level(0.3, kept_log_odds=float(log_odds(said).mean()) + 0.2)
+    level = Level(0.3, kept_log_odds=float(log_odds(said).mean()) + 0.4)
     result = _analyse(truth, replace(stages, level=level))
-    shift = UNSEEN * 5 / (5 + 5) * 0.2
+    shift = 5 / (5 + 5) * 0.4
     assert result.doubts.score_shift == pytest.approx(shift)
     assert [c.score for c in result.candidates] == [raised(c.score, shift) for c in as_they_are.candidates]
     assert [c.detection for c in result.candidates] == [c.detection for c in as_they_are.candidates]
@@ -166,14 +166,14 @@ def test_what_raised_scores_keep_is_asked_too(truth: Truth):
         return [c.detection.score for c in some]
 
     few = kept_at(0.0)
-    usual = float(log_odds(few).mean()) + 1.1
-    first = len(few) / (len(few) + 5) * 1.1
+    usual = float(log_odds(few).mean()) + 1.2
+    first = len(few) / (len(few) + 5) * 1.2
     more = kept_at(first)
     assert len(more) > len(few)
     second = len(more) / (len(more) + 5) * (usual - float(log_odds(more).mean()))
-    assert first < second < MOST / UNSEEN
+    assert first < second < 1
     result = _analyse(truth, replace(stages, level=Level(0.865, usual)))
-    assert result.doubts.score_shift == pytest.approx(UNSEEN * second)
+    assert result.doubts.score_shift == pytest.approx(second)
 
 
 def test_circles_that_are_no_glomeruli_do_not_say_how_sure_the_detector_is(truth: Truth):
@@ -181,7 +181,7 @@ def test_circles_that_are_no_glomeruli_do_not_say_how_sure_the_detector_is(truth
     nothing = [[0.01, 0.01, 0.01, 0.01, 0.96]]
     none = _analyse(truth, replace(stages, classify=lambda crops: np.array(nothing * len(crops))))
     assert none.doubts.score_shift == 0.0
-    assert _analyse(truth, stages).doubts.score_shift == MOST
+    assert _analyse(truth, stages).doubts.score_shift == 1.0
     assert _analyse(truth, stages).doubts.flags[0] == "low scores"
 
 
