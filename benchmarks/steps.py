@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.subject import Subject
 from gloinone.detection.predict import PlacedTile
-from gloinone.records import Detection, SlideResult
+from gloinone.pipeline.run_slide import CLASSIFIED_AT_ONCE, Stages
+from gloinone.records import Crop, Detection, SlideResult
 from gloinone.slide.crops import read_crops
 from gloinone.slide.reader import Slide
 from gloinone.slide.sampling import choose_level
@@ -53,6 +54,12 @@ def median_of(repeat: int, action: Callable[[], T]) -> tuple[float, T]:
     return statistics.median(seconds), answer
 
 
+def classify(stages: Stages, crops: Sequence[Crop]) -> NDArray[np.float64]:
+    """As a run does: adapted to the slide where the card asks for it."""
+    ask = stages.adapt(crops[:CLASSIFIED_AT_ONCE]) if stages.adapt else stages.classify
+    return ask(crops)
+
+
 def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideResult, repeat: int) -> Alone:
     """Each step of the job with nothing beside it."""
     config = subject.detector.config
@@ -75,7 +82,7 @@ def measure_alone(subject: Subject, slide: Slide, plan: TilePlan, result: SlideR
     circles = circles_of([c.detection for c in result.candidates])
     reading, crops = median_of(repeat, lambda: read_crops(slide, circles, READERS))
     known = [crop for crop in crops if crop is not None]
-    classifying, _ = median_of(repeat, lambda: subject.stages.classify(known))
+    classifying, _ = median_of(repeat, lambda: classify(subject.stages, known))
     kept = {id(glomerulus.candidate) for glomerulus in result.glomeruli}
     pairs = [
         (crop, c.detection)
