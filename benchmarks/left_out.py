@@ -100,11 +100,6 @@ class Plan:
     validation: tuple[str, ...]
     """Slides and patients to choose by."""
 
-    @property
-    def models(self) -> tuple[Path, Path]:
-        """Detector and classifier."""
-        return self.out / "detector", self.out / "classifier"
-
 
 def link(paths: Iterable[Path], folder: Path) -> Path:
     """The folder, with links to these files alone."""
@@ -218,7 +213,7 @@ def running(folder: Folder, out: Path, *more: str) -> Step:
 
 def chain(plan: Plan, learned: Mapping[str, Folder], scored: Folder) -> Iterator[Step]:
     """Train both, run and score them; ``learned``: the drawn slides too."""
-    detector, classifier = plan.models
+    detector, classifier = plan.out / "detector", plan.out / "classifier"
     yield training("detector", plan, learned, plan.init, plan.steps, "6e-4", "--edge", "288")
     found = {name: plan.out / "found" / name for name in learned if name != DRAWN}
     for name, out in found.items():

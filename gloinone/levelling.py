@@ -46,7 +46,7 @@ def shift_of(kept_at: Callable[[float], Sequence[float]], usual: float) -> float
 
     ``kept_at``: `det_score` of the circles that are kept when scores are raised by so much; ``usual``: of a `Level`.
     First by what is kept as scores are, then by what is kept when they are raised: that is the slide's too, and mostly
-    lower. What was lacking stays so where it is not; ``UNSEEN`` times that is the answer.
+    lower. What was lacking stays so where it is not.
 
     >>> round(shift_of(lambda shift: [0.3] * 15, 0.0), 3)  # 15 of 20 parts of 0.847
     0.635

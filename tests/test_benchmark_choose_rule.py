@@ -1,14 +1,20 @@
 """The threshold for the card is one that slides agree on, and the same each time."""
 
+import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.choose_rule import Ranked, ranked, steady_threshold, truth_of
+from benchmarks.choose_rule import Ranked, main, ranked, steady_threshold, truth_of
+from gloinone.annotations.columns import CIRCLES
+from gloinone.annotations.tables import PROBABILITY_COLUMNS
 from gloinone.levelling import log_odds, raised
 from gloinone.metrics import CircleImage, at_threshold, best_f1
+from gloinone.weights.card import read_card
 
 NOTHING = np.empty((0, 3))
 
@@ -60,3 +66,42 @@ def test_what_nobody_outlined_is_ignored_where_it_is_listed(tmp_path: Path) -> N
     assert precisions[0] == 0.0
     assert np.isnan(precisions[1:]).all()
     assert len(truth_of("a.tif", tmp_path, listed).truth) == 1
+
+
+def test_what_both_choose_goes_on_the_detectors_card(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = (100.0, 0.7, 0.02), (400.0, 0.3, 0.9)  # x, det_score, p_nonglomerular
+    rows = []
+    for x, det_score, none in (right, wrong):
+        row = {column.name: "" for column in CIRCLES} | {"slide": "a.tif", "x": x, "y": 100.0, "radius": 40.0}
+        row |= dict.fromkeys(PROBABILITY_COLUMNS, 0.0)
+        row |= {"det_score": det_score, "score": det_score, "class": "normal", "p_sclerosed": 0.0, "votes": 1}
+        row |= {"p_normal": 1 - none, "p_nonglomerular": none}
+        rows.append(row | {name: 1.0 for name in row if name.startswith("crop_")})
+    table = tmp_path / "out" / "slides" / "a.tif" / "circles.csv"
+    table.parent.mkdir(parents=True)
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    ring = [[100.0, 60.0], [140.0, 100.0], [100.0, 140.0], [60.0, 100.0], [100.0, 60.0]]
+    one = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    one["properties"] = {"classification": {"name": "glomerulus"}}
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [one]}))
+    models = repository / "models"
+    shutil.copytree(
+        models / "detector", tmp_path / "detector", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    given = ["choose_rule", str(tmp_path / "out"), str(tmp_path), "--detector", str(tmp_path / "detector")]
+    monkeypatch.setattr("sys.argv", given)
+    with pytest.raises(SystemExit):
+        main()
+    assert "name the classifier with --classifier" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", [*given, "--classifier", str(models / "classifier")])
+    main()
+    assert len(capsys.readouterr().out.splitlines()) == 3, "the classifier's own rule alone"
+    before, after = (read_card(folder / "detector" / "card.json") for folder in (models, tmp_path))
+    assert after.threshold == pytest.approx(0.7)
+    assert after.kept_log_odds == pytest.approx(float(log_odds(0.7)))
+    assert replace(after, threshold=before.threshold, kept_log_odds=before.kept_log_odds) == before
