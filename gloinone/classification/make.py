@@ -29,6 +29,7 @@ from gloinone.labels import CLASSES, NORMAL, SCLEROSED, SCLEROSED_KINDS, ClassRu
 from gloinone.learning.answers import Measure
 from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
+from gloinone.learning.folded import folded_norms
 from gloinone.learning.patch_training import MEAN, STD, PatchSet, as_detected, by_source
 from gloinone.learning.patches import Patches, cut_pixels, some_of_each_slide
 from gloinone.learning.training import SupervisedOptions, train
@@ -92,7 +93,8 @@ def make_classifier(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
         )
 
     task = classifier_task(parts, config.recipe, config.learn, device, judge, config.references)
-    trained = train(network, task, config.recipe, config.out, device, say)
+    folded = folded_norms(network.backbone)
+    trained = train(network, task, config.recipe, config.out, device, say, folded)
     logits = logits_of(Classifier(trained, card, device), parts.validation)
     if len(parts.validation):
         card = replace(card, temperature=fit_temperature(logits, parts.validation.labels))

@@ -23,6 +23,7 @@ from gloinone.learning.backbones import Normalise, ResNetFeatures
 from gloinone.learning.batches import fixed_batches
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.device import autocast, pick_device
+from gloinone.learning.folded import folded_norms
 from gloinone.learning.patch_training import MEAN, STD, Looks, PatchSet, cut_crops, patches_identity
 from gloinone.learning.patches import FramingConfig, Patches
 from gloinone.learning.training import MakeOptions, Recipe, Task, train
@@ -86,7 +87,8 @@ def make_backbone(parts: PatchSet, config: PretrainConfig, say: Say) -> ModelCar
     torch.manual_seed(config.recipe.seed)
     network = SimSiam(Normalise(MEAN, STD), ResNetFeatures(card.architecture.name))
     start(network, network.backbone, config.init, "backbone")
-    trained = train(network, pretraining_task(parts, config, device), config.recipe, config.out, device, say)
+    task, folded = pretraining_task(parts, config, device), folded_norms(network.backbone)
+    trained = train(network, task, config.recipe, config.out, device, say, folded)
     assert isinstance(trained, SimSiam)
     card = save_model(config.out, trained.backbone.state_dict(), measured_card(card, trained, parts, device))
     for row in card.measured:

@@ -32,6 +32,7 @@ from gloinone.labels import GLOMERULUS
 from gloinone.learning.bootstrap import interval
 from gloinone.learning.comparison import Compared, Score, compare, tell_comparison
 from gloinone.learning.device import pick_device
+from gloinone.learning.folded import folded_norms
 from gloinone.learning.training import SupervisedOptions, train
 from gloinone.levelling import mean_log_odds
 from gloinone.metrics import (
@@ -101,9 +102,8 @@ def make_detector(learn: Sequence[Case], judge: Sequence[Case], config: MakeConf
         config.references,
         recall_at(judge, card),
     )
-    trained = train(
-        network, detector_task(data, config.recipe, device), config.recipe, config.out, device, say
-    )
+    task, folded = detector_task(data, config.recipe, device), folded_norms(network.features)
+    trained = train(network, task, config.recipe, config.out, device, say, folded)
     assert isinstance(trained, CircleNetwork)
     used = Detector(trained, detect_config(card), device)
     images = [predict_case(case, used) for case in judge]

@@ -19,12 +19,15 @@ from gloinone.learning.checkpoint import load_checkpoint, save_checkpoint
 from gloinone.learning.curves import PICTURE, draw_curves
 from gloinone.learning.ema import WeightAverage
 from gloinone.learning.feeding import Clock, draw_ahead
+from gloinone.learning.folded import Norms, unfold
 from gloinone.learning.journal import Journal
 from gloinone.learning.stains import Basis
 
 STATE = "training.pt"
 BEST = "best.pt"
 JOURNAL = "training.csv"
+UNFOLDED_BY = 8
+"""Batches, of the first steps."""
 Batch = TypeVar("Batch")
 Say = Callable[[str], None]
 
@@ -109,14 +112,21 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def train(
-    network: nn.Module, task: Task[Batch], recipe: Recipe, folder: Path, device: torch.device, say: Say
+    network: nn.Module,
+    task: Task[Batch],
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    say: Say,
+    folded: Norms = (),
 ) -> nn.Module:
     """The averaged weights that validated best, else the last ones; goes on from what ``folder`` holds.
 
-    Leaves training.pt, best.pt, training.csv and training.png there. Raises UsageError on a loss that is not
-    finite, or a checkpoint of another training.
+    ``folded``: normalisations of the network that have to see some batches before they can be trained.
+    Leaves training.pt, best.pt, training.csv and training.png there. Raises UsageError on a loss that is not finite, or
+    a checkpoint of another training.
     """
-    run = _Run(network, task, recipe, folder, device)
+    run = _Run(network, task, recipe, folder, device, folded)
     if run.step:
         say(f"goes on at step {run.step} of {recipe.steps}")
     journal = Journal(folder / JOURNAL, (*task.parts, "rate", "wait_share", *task.scores), run.step)
@@ -148,16 +158,26 @@ class _Run:
     """Network, average and optimiser between steps, and where they are kept."""
 
     def __init__(
-        self, network: nn.Module, task: Task[Any], recipe: Recipe, folder: Path, device: torch.device
+        self,
+        network: nn.Module,
+        task: Task[Any],
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        folded: Norms,
     ) -> None:
         self.task, self.recipe, self.folder = task, recipe, folder
         self.network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = WeightAverage(self.network, recipe.average_decay)
-        self.optimiser = task.optimiser(self.network, recipe)
         settings = json.dumps([asdict(recipe), task.identity, task.best_by], sort_keys=True)
         self.identity = hashlib.sha256(settings.encode() + start_hash(network)).hexdigest()
+        state = self._load(STATE)
+        if folded and state is None:
+            first = range(1, UNFOLDED_BY + 1)
+            unfold(self.network, folded, (task.losses(self.network, task.draw(step)) for step in first))
+        self.average = WeightAverage(self.network, recipe.average_decay)
+        self.optimiser = task.optimiser(self.network, recipe)
         self.step = 0
-        if (state := self._load(STATE)) is not None:
+        if state is not None:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])

@@ -12,6 +12,7 @@ from gloinone.errors import UsageError
 from gloinone.labels import GLOMERULUS
 from gloinone.learning.comparison import Compared, compare, tell_comparison
 from gloinone.learning.device import pick_device
+from gloinone.learning.folded import folded_norms
 from gloinone.learning.patch_training import MEAN, STD, PatchSet
 from gloinone.learning.patches import Patches
 from gloinone.learning.training import SupervisedOptions, train
@@ -57,7 +58,8 @@ def make_segmenter(parts: PatchSet, config: MakeConfig, say: Say) -> ModelCard:
         return {"dice": float(dice_of_patches(Segmenter(averaged, card, device), parts.validation).mean())}
 
     task = segmenter_task(parts, config.recipe, config.edge_px, device, judge, config.references)
-    trained = train(network, task, config.recipe, config.out, device, say)
+    folded = folded_norms(network.encoder)
+    trained = train(network, task, config.recipe, config.out, device, say, folded)
     segmenter = Segmenter(trained, card, device)
     rows = []
     for patches, on in ((parts.validation, "validation patients"), (parts.test, "test patients")):
